@@ -1,0 +1,1 @@
+"""The engine and the sagas: PostgreSQL and state machines; no web, no GitLab, no broker."""

@@ -1,0 +1,240 @@
+"""The engine: claim, act, record.
+
+Any number of engines on any number of machines share one database. A saga is leased by one of them while a step runs;
+when its process dies, the lease runs out and the row is due again by itself. Nothing is kept in memory that is not in
+the database, so an engine may be killed at any instruction.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+
+from sagas.context import SagaContext
+from sagas.errors import RetryableError, StaleLease
+from sagas.ids import LeaseToken, SagaId
+from sagas.models import Saga
+from sagas.ports import Announcer, ChangeFeed
+from sagas.recorder import Recorder
+from sagas.results import StepResult, TryAgain
+from sagas.steps import perform
+from sagas.steps.run import StepRun, Tools
+from sagas.store import claims, tidying
+from sagas.store.claims import Held
+from sagas.store.definitions import DefinitionStore
+from sagas.store.outcomes import Outcome
+from sagas.watcher import Watcher
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How an engine paces itself."""
+
+    lease: timedelta = timedelta(seconds=6)
+    renew_every: timedelta = timedelta(seconds=2)
+    poll_every: timedelta = timedelta(seconds=1)
+    """The safety net only: commands, signals and announcements wake the engine at once."""
+    concurrency: int = 64
+    """Steps under way at once."""
+    looks_at_once: int = 8
+    tidy_every: timedelta = timedelta(hours=1)
+    grace: timedelta = timedelta(seconds=5)
+    """How long a graceful stop lets steps finish their effect before it hands their sagas over."""
+
+
+class Engine:
+    """One engine of this process."""
+
+    def __init__(
+        self,
+        tools: Tools,
+        definitions: DefinitionStore,
+        announcer: Announcer,
+        *,
+        feed: ChangeFeed | None = None,
+        settings: EngineSettings | None = None,
+    ) -> None:
+        self._tools = tools
+        self._definitions = definitions
+        self._feed = feed
+        self._settings = settings or EngineSettings()
+        self._recorder = Recorder(tools.database, definitions.get, announcer, lease=self._settings.lease)
+        self._watcher = Watcher(tools, definitions, announcer, wake=self.kick, at_once=self._settings.looks_at_once)
+        self._news = asyncio.Event()
+        self._stopping = asyncio.Event()
+        self._driving: dict[asyncio.Task[None], Held] = {}
+
+    def kick(self) -> None:
+        """There is something to do: look now instead of at the next poll."""
+        self._news.set()
+
+    def kick_all(self) -> None:
+        """Something changed outside: look for due sagas and for waiting ones."""
+        self._news.set()
+        self._watcher.kick()
+
+    async def run(self) -> None:
+        """Work until `stop` is called or the task is cancelled; then hand over what is under way."""
+        works = [self._renew_leases, self._watcher.run, self._tidy]
+        if self._feed is not None:
+            works.append(partial(self._follow, self._feed))
+        helpers = [asyncio.create_task(_kept_up(work)) for work in works]
+        try:
+            await self._claim_loop()
+        finally:
+            self._stopping.set()
+            for helper in helpers[1:]:
+                helper.cancel()
+            await self._hand_over()
+            helpers[0].cancel()
+            await self._recorder.aclose()
+            await asyncio.gather(*helpers, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Claim nothing more, let the steps under way finish their effect, release every lease."""
+        self._stopping.set()
+        self._news.set()
+
+    # -- claim
+
+    async def _claim_loop(self) -> None:
+        while not self._stopping.is_set():
+            self._news.clear()
+            free = self._settings.concurrency - len(self._driving)
+            claimed = await self._claim(free) if free > 0 else []
+            for saga in claimed:
+                self._start(saga)
+            if claimed and len(claimed) == free:
+                await asyncio.sleep(0)
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_every.total_seconds()):
+                    await self._news.wait()
+
+    async def _claim(self, limit: int) -> list[Saga]:
+        try:
+            return await self._tools.database.run(claims.Claim(limit=limit, lease=self._settings.lease), point="claim")
+        except RetryableError:
+            logger.warning("the database does not answer; claiming again in a moment")
+        except Exception:
+            logger.exception("claiming broke; claiming again in a moment")
+        return []
+
+    def _start(self, saga: Saga) -> None:
+        if saga.lease_token is None:
+            raise AssertionError("a claimed saga carries its lease")
+        held = Held(SagaId(saga.id), LeaseToken(saga.lease_token))
+        task = asyncio.create_task(self._drive(saga, held))
+        self._driving[task] = held
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._driving.pop(task, None)
+        self._news.set()
+
+    # -- act and record
+
+    async def _drive(self, saga: Saga, held: Held) -> None:
+        following: Saga | None = saga
+        try:
+            while following is not None:
+                saga = following
+                result = await self._perform(saga, held)
+                following = await self._recorder.recorded(Outcome(held, result, saga.signals))
+                if following is not None and self._stopping.is_set():
+                    await self._release([held])
+                    return
+        except StaleLease:
+            logger.info("saga %s: the lease was lost; somebody else goes on", saga.id)
+        except Exception:
+            # The lease runs out by itself and the saga is claimed again: late, but never lost.
+            logger.exception("saga %s: the step %s could not be recorded", saga.id, saga.state)
+
+    async def _perform(self, saga: Saga, held: Held) -> StepResult:
+        try:
+            definition = await self._definitions.get(saga.definition_name, saga.definition_version)
+            run = StepRun(
+                saga=saga,
+                definition=definition,
+                context=SagaContext.from_json(saga.context),
+                tools=self._tools,
+                guard=lambda: self._guard(held),
+            )
+            return await perform(run)
+        except Exception:
+            logger.exception("saga %s: the step %s broke", saga.id, saga.state)
+            return TryAgain(
+                RetryableError("INTERNAL_ERROR", f"The step {saga.state} broke; the service's log says where.")
+            )
+
+    async def _guard(self, held: Held) -> None:
+        """Prove the lease right before an outside write, and give the write its full length."""
+        if held not in await self._renew([held]):
+            raise StaleLease
+
+    # -- leases
+
+    async def _renew_leases(self) -> None:
+        while True:
+            await asyncio.sleep(self._settings.renew_every.total_seconds())
+            driving = dict(self._driving)
+            if not driving:
+                continue
+            try:
+                still = await self._renew(list(driving.values()))
+            except RetryableError:
+                # Nothing is known: the guard before the next write and the fence at the outcome ask again.
+                continue
+            for task, held in driving.items():
+                if held not in still:
+                    task.cancel()
+
+    async def _renew(self, held: list[Held]) -> frozenset[Held]:
+        return await self._tools.database.run(
+            lambda connection: claims.renew(connection, held, lease=self._settings.lease), point="renew"
+        )
+
+    async def _hand_over(self) -> None:
+        under_way = dict(self._driving)
+        if under_way:
+            await asyncio.wait(under_way, timeout=self._settings.grace.total_seconds())
+        late = {task: held for task, held in self._driving.items() if not task.done()}
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+        await self._release(list(late.values()))
+
+    async def _release(self, held: list[Held]) -> None:
+        if not held:
+            return
+        with suppress(RetryableError):
+            await self._tools.database.run(lambda connection: claims.release(connection, held), point="release")
+
+    async def _tidy(self) -> None:
+        while True:
+            with suppress(RetryableError):
+                await self._tools.database.run(tidying.forget_old, point="tidy")
+            await asyncio.sleep(self._settings.tidy_every.total_seconds())
+
+    # -- hints
+
+    async def _follow(self, feed: ChangeFeed) -> None:
+        async with feed.watch() as watch:
+            while True:
+                await watch.changed()
+                self.kick_all()
+
+
+async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
+    """Run a loop that must never end; one that breaks says so and begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            logger.exception("%s broke; it begins again", getattr(work, "__qualname__", work))
+        await asyncio.sleep(1)

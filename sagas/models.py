@@ -1,0 +1,356 @@
+"""The tables: SQLModel declares them, Alembic reads them here; the statements that use them stand in `store/`.
+
+Times are the database's (`clock_timestamp()`), never a process's. Nothing here needs more than PostgreSQL 14.
+"""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.types import TypeDecorator, UserDefinedType
+from sqlmodel import Field, SQLModel
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class SagaStatus(StrEnum):
+    """The coarse state of a saga, for lists and filters; `state` names the chart's node."""
+
+    RUNNING = "RUNNING"
+    AWAITING_INPUT = "AWAITING_INPUT"
+    AWAITING_RESULT = "AWAITING_RESULT"
+    PAUSED = "PAUSED"
+    FAILED = "FAILED"
+    CANCELLING = "CANCELLING"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+
+    @property
+    def live(self) -> bool:
+        """Whether the saga may still act: it is neither completed nor cancelled."""
+        return self not in {SagaStatus.COMPLETED, SagaStatus.CANCELLED}
+
+
+class EventType(StrEnum):
+    """What a journal entry tells; one entry per decision, named by what moved the saga."""
+
+    STARTED = "STARTED"
+    ENTERED = "ENTERED"
+    ATTEMPT_FAILED = "ATTEMPT_FAILED"
+    INPUT_RECEIVED = "INPUT_RECEIVED"
+    DRAFT_CHANGED = "DRAFT_CHANGED"
+    COMMITTED = "COMMITTED"
+    COMMIT_NOT_NEEDED = "COMMIT_NOT_NEEDED"
+    BRANCH_CREATED = "BRANCH_CREATED"
+    TASK_PUBLISHED = "TASK_PUBLISHED"
+    RESULT_ACCEPTED = "RESULT_ACCEPTED"
+    OUTPUT_NOTICED = "OUTPUT_NOTICED"
+    FAILED = "FAILED"
+    RETRIED = "RETRIED"
+    PAUSE_REQUESTED = "PAUSE_REQUESTED"
+    PAUSED = "PAUSED"
+    RESUMED = "RESUMED"
+    CANCEL_REQUESTED = "CANCEL_REQUESTED"
+    UNDONE = "UNDONE"
+    UNDO_REFUSED = "UNDO_REFUSED"
+    CANCELLED = "CANCELLED"
+    COMPLETED = "COMPLETED"
+
+
+class TaskStatus(StrEnum):
+    """The life of a task row; QUEUED rows are the outbox."""
+
+    QUEUED = "QUEUED"
+    PUBLISHED = "PUBLISHED"
+    SUCCEEDED = "SUCCEEDED"
+    FAILED = "FAILED"
+    TIMED_OUT = "TIMED_OUT"
+    REVOKED = "REVOKED"
+
+
+class Wanted(StrEnum):
+    """What a command asked of a saga whose step was leased; its owner obeys after settling the effect."""
+
+    PAUSE = "PAUSE"
+    CANCEL = "CANCEL"
+
+
+class SignalKind(StrEnum):
+    """The outside facts that an inbox row can carry."""
+
+    RESULT = "RESULT"
+    """A finding for AWAIT_C_RESULT: {"task", "state", "commit", "outputBlob", "error"}."""
+    WEBHOOK = "WEBHOOK"
+    """Something was pushed to the saga's branch: a hint to look now."""
+
+
+class Xid8(UserDefinedType[str]):
+    """PostgreSQL's 64-bit transaction id; asyncpg knows it as text only, so it is read by casting."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_: object) -> str:
+        """The type's name in DDL."""
+        return "xid8"
+
+
+E = TypeVar("E", bound=StrEnum)
+
+
+class EnumText(TypeDecorator[E]):
+    """A StrEnum stored as text: new members need no migration, and reads give the enum back."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, enum: type[E]) -> None:
+        self.enum = enum
+        super().__init__()
+
+    def process_result_value(self, value: str | None, dialect: object) -> E | None:
+        """Text from the database as a member of the enum."""
+        return None if value is None else self.enum(value)
+
+
+def _timestamp(*, nullable: bool = True, now: bool = False) -> Any:
+    default = text("clock_timestamp()") if now else None
+    return Column(DateTime(timezone=True), nullable=nullable, server_default=default)
+
+
+def _jsonb(*, nullable: bool = False, default: str | None = "{}") -> Any:
+    server_default = None if default is None or nullable else text(f"'{default}'::jsonb")
+    return Column(JSONB, nullable=nullable, server_default=server_default)
+
+
+class SagaDefinitionRow(SQLModel, table=True):
+    """A definition as it was when sagas began under it: chart and catalogue slice, as canonical JSON."""
+
+    __tablename__ = "saga_definition"
+    metadata = metadata
+    __table_args__ = (UniqueConstraint("name", "hash"),)
+
+    name: str = Field(sa_column=Column(Text, primary_key=True))
+    version: int = Field(sa_column=Column(Integer, primary_key=True))
+    hash: str = Field(sa_column=Column(Text, nullable=False))
+    document: dict[str, Any] = Field(sa_column=_jsonb(default=None))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+
+
+class Saga(SQLModel, table=True):
+    """One running instance. `context` holds names, hashes, blob ids and a summary per step, never documents.
+
+    Every update touches `due_at`, so no index on the hot path can be kept out of it: rows are short and the
+    fill factor leaves room for the next version on the same page.
+    """
+
+    __tablename__ = "saga"
+    metadata = metadata
+    __table_args__ = (
+        ForeignKeyConstraint(
+            ["definition_name", "definition_version"], ["saga_definition.name", "saga_definition.version"]
+        ),
+        CheckConstraint("version >= 1", name="version_positive"),
+        # The claim: only rows that somebody must wake are in it; a parked or finished saga costs nothing.
+        Index("ix_saga_due", "due_at", postgresql_where=text("due_at IS NOT NULL")),
+        Index("ix_saga_look", "look_at", postgresql_where=text("look_at IS NOT NULL")),
+        Index(
+            "ix_saga_live_branch",
+            "project_id",
+            "branch",
+            postgresql_where=text("status NOT IN ('COMPLETED', 'CANCELLED')"),
+        ),
+        # Each kind of list has its order in an index: a page never sorts more than it shows.
+        Index("ix_saga_project_created", "project_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_saga_path_created", "project_path", text("created_at DESC"), text("id DESC")),
+        Index("ix_saga_starter_created", "started_by_id", text("created_at DESC"), text("id DESC")),
+        Index("ix_saga_issue_created", "project_id", "issue_iid", text("created_at DESC"), text("id DESC")),
+        {"postgresql_with": {"fillfactor": "70"}},
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid(), primary_key=True))
+    definition_name: str = Field(sa_column=Column(Text, nullable=False))
+    definition_version: int = Field(sa_column=Column(Integer, nullable=False))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    visit: int = Field(sa_column=Column(Integer, nullable=False))
+    """The n-th entry into `state`; with it the effect key."""
+    attempts: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    """Failed attempts of this visit so far."""
+    status: SagaStatus = Field(sa_column=Column(EnumText(SagaStatus), nullable=False))
+    version: int = Field(sa_column=Column(Integer, nullable=False))
+    """The version of the newest event."""
+    context: dict[str, Any] = Field(sa_column=_jsonb())
+    project_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    project_path: str = Field(sa_column=Column(Text, nullable=False))
+    issue_iid: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    branch: str = Field(sa_column=Column(Text, nullable=False))
+    writes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
+    """The calculations whose files this saga may write: two live sagas never share one on a branch."""
+    natural_key: str = Field(sa_column=Column(Text, nullable=False))
+    """What makes two requests without a key the same while the saga lives."""
+    started_by_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    started_by: dict[str, Any] = Field(sa_column=_jsonb())
+    """The user who started it: {id, username, name, email, avatarUrl}."""
+
+    due_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """When an engine must look at it; while leased, the lease's end; None: nothing to do until a signal."""
+    lease_token: UUID | None = Field(default=None, sa_column=Column(Uuid(), nullable=True))
+    look_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    """When the watcher looks at GitLab and the result backend for a waiting saga."""
+    look_interval_s: float = Field(default=2.0, sa_column_kwargs={"server_default": text("2")})
+    deadline_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    next_attempt_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    waiting_since: datetime | None = Field(default=None, sa_column=_timestamp())
+    signals: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    signals_seen: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
+    wanted: Wanted | None = Field(default=None, sa_column=Column(EnumText(Wanted), nullable=True))
+    wanted_by: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    """Who wants it and how: {actor, compensate?, reason?}."""
+    error: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    """{code, message, retryable, occurredAt}."""
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+    updated_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+    finished_at: datetime | None = Field(default=None, sa_column=_timestamp())
+
+
+class SagaEvent(SQLModel, table=True):
+    """A journal entry. `(saga_id, version)` is gap-free by construction: versions are taken under the saga's row lock."""
+
+    __tablename__ = "saga_event"
+    metadata = metadata
+    __table_args__ = (
+        # The process-wide feed walks (xid, saga_id, version) below the oldest running transaction.
+        Index("ix_saga_event_feed", "xid", "saga_id", "version"),
+    )
+
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), primary_key=True))
+    version: int = Field(sa_column=Column(Integer, primary_key=True))
+    xid: str = Field(default=None, sa_column=Column(Xid8, nullable=False, server_default=text("pg_current_xact_id()")))
+    type: EventType = Field(sa_column=Column(EnumText(EventType), nullable=False))
+    from_state: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    to_state: str = Field(sa_column=Column(Text, nullable=False))
+    status: SagaStatus = Field(sa_column=Column(EnumText(SagaStatus), nullable=False))
+    actor: str = Field(sa_column=Column(Text, nullable=False))
+    data: dict[str, Any] = Field(sa_column=_jsonb())
+    occurred_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+
+
+class CalculationTask(SQLModel, table=True):
+    """A Celery message and what became of it; rows without `published_at` are the outbox."""
+
+    __tablename__ = "calculation_task"
+    metadata = metadata
+    __table_args__ = (
+        UniqueConstraint("saga_id", "state", "visit"),
+        Index("ix_calculation_task_outbox", "created_at", postgresql_where=text("published_at IS NULL")),
+        # "Is this output current?" asks by project, branch and calculation for what a worker once produced.
+        Index(
+            "ix_calculation_task_output",
+            "project_id",
+            "branch",
+            "calculation",
+            postgresql_where=text("status = 'SUCCEEDED'"),
+        ),
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid(), primary_key=True))
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), nullable=False))
+    state: str = Field(sa_column=Column(Text, nullable=False))
+    visit: int = Field(sa_column=Column(Integer, nullable=False))
+    calculation: str = Field(sa_column=Column(Text, nullable=False))
+    status: TaskStatus = Field(sa_column=Column(EnumText(TaskStatus), nullable=False))
+    name: str = Field(sa_column=Column(Text, nullable=False))
+    queue: str = Field(sa_column=Column(Text, nullable=False))
+    project_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    repo_url: str = Field(sa_column=Column(Text, nullable=False))
+    branch: str = Field(sa_column=Column(Text, nullable=False))
+    commit_hash: str = Field(sa_column=Column(Text, nullable=False))
+    input_files: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
+    output_file: str = Field(sa_column=Column(Text, nullable=False))
+    input_blobs: dict[str, Any] = Field(sa_column=_jsonb())
+    """Path to blob id of every input file at `commit_hash`."""
+    output_blob: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    output_commit: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    result: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    """The output document."""
+    error: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+    published_at: datetime | None = Field(default=None, sa_column=_timestamp())
+    finished_at: datetime | None = Field(default=None, sa_column=_timestamp())
+
+
+class Signal(SQLModel, table=True):
+    """The inbox: an outside fact for a saga; the same fact told twice is one row."""
+
+    __tablename__ = "signal"
+    metadata = metadata
+    __table_args__ = (UniqueConstraint("saga_id", "dedupe_key"),)
+
+    id: UUID = Field(sa_column=Column(Uuid(), primary_key=True, server_default=text("gen_random_uuid()")))
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), nullable=False))
+    kind: SignalKind = Field(sa_column=Column(EnumText(SignalKind), nullable=False))
+    dedupe_key: str = Field(sa_column=Column(Text, nullable=False))
+    payload: dict[str, Any] = Field(sa_column=_jsonb())
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+    consumed_at: datetime | None = Field(default=None, sa_column=_timestamp())
+
+
+class Draft(SQLModel, table=True):
+    """The document of one visit of an input step: as hydrated or read from the branch, then as its user gave it."""
+
+    __tablename__ = "draft"
+    metadata = metadata
+
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), primary_key=True))
+    state: str = Field(sa_column=Column(Text, primary_key=True))
+    visit: int = Field(sa_column=Column(Integer, primary_key=True))
+    document: Any = Field(sa_column=Column(JSONB, nullable=False))
+    blob_id: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    changed_at_version: int = Field(sa_column=Column(Integer, nullable=False))
+    """The saga's version when the draft last changed: what `expectedVersion` is held against."""
+    submitted: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    """The user's whole document, once given."""
+    submitted_hash: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
+    submitted_by: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    request_id: UUID | None = Field(default=None, sa_column=Column(Uuid(), nullable=True))
+    """The request that gave it: after a lost COMMIT it tells whose it was."""
+
+
+class IdempotencyRecord(SQLModel, table=True):
+    """A client's key and what it started: kept while the saga lives and 30 days more."""
+
+    __tablename__ = "idempotency_record"
+    metadata = metadata
+    __table_args__ = (Index("ix_idempotency_record_saga", "saga_id"),)
+
+    user_id: int = Field(sa_column=Column(BigInteger, primary_key=True))
+    mutation: str = Field(sa_column=Column(Text, primary_key=True))
+    key: str = Field(sa_column=Column(Text, primary_key=True))
+    input_hash: str = Field(sa_column=Column(Text, nullable=False))
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), nullable=False))
+    request_id: UUID = Field(sa_column=Column(Uuid(), nullable=False))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))

@@ -1,0 +1,191 @@
+"""Compensation: what a cancelled saga takes back, newest first, one effect per step of the engine.
+
+Each undo is an effect like any other: recognisable by its trailer, looked for before it is done again, journaled. What
+somebody else has built upon is not forced: it is told per effect, and stays.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from sagas.context import SagaContext, StepStatus
+from sagas.definition import Action
+from sagas.errors import RetryableError, TerminalError
+from sagas.ids import CommitSha
+from sagas.models import EventType
+from sagas.ports import ChangeKind, File, FileChange
+from sagas.results import Cancelled, Compensated, StepResult
+from sagas.states import PREPARE_BRANCH
+from sagas.steps.files import CONFLICT, find_written
+from sagas.steps.findings import CORRELATION
+from sagas.steps.merge_requests import find_own, merge_request_to_json
+from sagas.steps.run import StepRun
+from sagas.steps.tasks import live_tasks, revoke
+from sagas.store import tasks
+
+
+async def cancel(run: StepRun) -> StepResult:
+    """Settle the effect of the step that was cancelled, then undo one effect; Cancelled when none is left."""
+    refused = None
+    try:
+        run = replace(run, context=await _settled(run))
+    except TerminalError as error:
+        # What GitLab will never tell must not keep the saga from ending; what is known is undone all the same.
+        refused = error.message
+    if bool((run.saga.wanted_by or {}).get("compensate", True)):
+        result = await _undo_next(run)
+        if result is not None:
+            return result
+    revoked = [await revoke(run, task, "The saga was cancelled.") for task in await live_tasks(run)]
+    return Cancelled(run.context, tuple(revoked), refused)
+
+
+async def _settled(run: StepRun) -> SagaContext:
+    """An attempt that was cut short may have done its work: what it left belongs to what is undone."""
+    match run.step.action:
+        case Action.HYDRATE | Action.COMMIT_INPUT:
+            return await _settled_commit(run, run.calculation.input_file)
+        case Action.PREPARE_BRANCH:
+            return await _settled_branch(run)
+        case Action.OPEN_MERGE_REQUEST if run.context.merge_request is None:
+            found = await find_own(run)
+            kept = None if found is None else merge_request_to_json(found, created=True)
+            return replace(run.context, merge_request=kept)
+        case _:
+            return run.context
+
+
+async def _settled_commit(run: StepRun, path: str) -> SagaContext:
+    branch = await run.forge.branch(run.project, run.saga.branch)
+    if branch is None or branch.head == run.head:
+        return run.context
+    found = await find_written(run, path, branch.head)
+    known = {commit["sha"] for commit in run.context.commits}
+    if found is None or found[0].commit is None or found[0].commit.sha in known:
+        return run.context
+    return found[0].remember(run, path)
+
+
+async def _settled_branch(run: StepRun) -> SagaContext:
+    if run.context.branch_created:
+        return run.context
+    branch = await run.forge.branch(run.project, run.saga.branch)
+    made = branch is not None and branch.head == run.head
+    return replace(run.context, branch_created=made, branch_base=run.head if made else None)
+
+
+async def _undo_next(run: StepRun) -> Compensated | None:
+    for place in range(len(run.context.commits) - 1, -1, -1):
+        if "undone" not in run.context.commits[place]:
+            return await _undo_commit(run, place)
+    if run.context.branch_created:
+        return await _undo_branch(run)
+    merge_request = run.context.merge_request
+    if merge_request is not None and merge_request.get("created") and not merge_request.get("undone"):
+        kept = {**merge_request, "undone": "REFUSED"}
+        reason = "a merge request is not closed by the service: close it by hand where it is not wanted"
+        data = {"mergeRequest": merge_request["webUrl"], "reason": reason}
+        return Compensated(replace(run.context, merge_request=kept), EventType.UNDO_REFUSED, data)
+    return None
+
+
+async def _undo_commit(run: StepRun, place: int) -> Compensated:
+    try:
+        sha = await _undo(run, run.context.commits[place])
+    except TerminalError as refusal:
+        if refusal.code == CONFLICT:
+            raise RetryableError(CONFLICT, refusal.message) from refusal
+        return _settle(run, place, EventType.UNDO_REFUSED, {"reason": refusal.message})
+    return _settle(run, place, EventType.UNDONE, {"sha": sha})
+
+
+async def _undo(run: StepRun, commit: Mapping[str, Any]) -> CommitSha:
+    """Commit the inverse, or find the commit that did; TerminalError says why it may not be done."""
+    path, effect = str(commit["path"]), f"undo:{commit['state']}/{commit['visit']}"
+    branch = await run.forge.branch(run.project, run.saga.branch)
+    if branch is None:
+        raise TerminalError("BRANCH_DELETED", "the branch is gone")
+    own = await run.forge.find_own_commit(
+        run.project,
+        branch=run.saga.branch,
+        since=CommitSha(str(commit["sha"])),
+        path=path,
+        trailers=run.trailers(effect),
+    )
+    if own is not None:
+        return own.sha
+    file = await run.forge.get_file_content(run.project, path, ref=branch.head)
+    if file is None or file.blob_id != commit["blob"]:
+        raise TerminalError("INPUT_CHANGED", "the file was changed by others since")
+    change = await _inverse(run, commit, file)
+    write = partial(
+        run.forge.create_commit,
+        run.project,
+        run.saga.branch,
+        [change],
+        message=run.message(f"Undo the change of {path}", effect),
+        author=run.starter,
+    )
+    return (await run.write("gitlab.undo_commit", write)).sha
+
+
+async def _inverse(run: StepRun, commit: Mapping[str, Any], file: File) -> FileChange:
+    path = str(commit["path"])
+    if commit.get("previousBlob") is None:
+        return FileChange(ChangeKind.DELETE, path, last_commit_id=file.last_commit_id)
+    before = await run.forge.get_file_content(run.project, path, ref=CommitSha(str(commit["parent"])))
+    if before is None or before.blob_id != commit["previousBlob"]:
+        raise TerminalError("BRANCH_REWRITTEN", "what the file held before cannot be read any more")
+    try:
+        content = before.content.decode()
+    except UnicodeDecodeError as broken:
+        reason = "the file held something else than UTF-8 text before; restore it from git by hand"
+        raise TerminalError("INVALID_DOCUMENT", reason) from broken
+    return FileChange(ChangeKind.UPDATE, path, content, file.last_commit_id)
+
+
+def _settle(run: StepRun, place: int, event: EventType, told: Mapping[str, Any]) -> Compensated:
+    commit = dict(run.context.commits[place])
+    commit["undone"] = "UNDONE" if event is EventType.UNDONE else "REFUSED"
+    commits = (*run.context.commits[:place], commit, *run.context.commits[place + 1 :])
+    context = replace(run.context, commits=commits)
+    if event is EventType.UNDONE:
+        context = context.with_step(commit["state"], status=StepStatus.COMPENSATED)
+    data = {"step": f"{commit['state']}/{commit['visit']}", "file": commit["path"], "commit": commit["sha"], **told}
+    return Compensated(context, event, data)
+
+
+async def _undo_branch(run: StepRun) -> Compensated:
+    """The branch goes last, and only where nobody else has committed to it."""
+    context = replace(run.context, branch_created=False)
+    data: dict[str, Any] = {"branch": run.saga.branch}
+    try:
+        branch = await run.forge.branch(run.project, run.saga.branch)
+        if branch is None:
+            return Compensated(context, EventType.UNDONE, {**data, "reason": "it was gone already"})
+        if not await _is_own(run):
+            reason = "somebody else has committed to it"
+            return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": reason})
+        await run.write("gitlab.delete_branch", lambda: run.forge.delete_branch(run.project, run.saga.branch))
+    except TerminalError as refusal:
+        return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": refusal.message})
+    context = context.with_step(PREPARE_BRANCH, status=StepStatus.COMPENSATED)
+    return Compensated(context, EventType.UNDONE, data)
+
+
+async def _is_own(run: StepRun) -> bool:
+    """Whether every commit since the branch was made is this saga's, or a result of its tasks."""
+    base = run.context.branch_base
+    if base is None:
+        return False
+    known = await run.tools.database.read(lambda connection: tasks.of_saga(connection, run.saga.id))
+    accepted = {facts.output_commit for facts in run.context.calculations.values()}
+    workers = {str(task.id) for task in known}
+    commits = await run.forge.commits(run.project, branch=run.saga.branch, since=CommitSha(base), path=None)
+    return all(
+        commit.trailers.get("Saga-Id") == str(run.saga.id)
+        or commit.trailers.get(CORRELATION) in workers
+        or commit.sha in accepted
+        for commit in commits
+    )

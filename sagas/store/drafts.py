@@ -1,0 +1,61 @@
+"""Drafts: what a form starts from, and what its user gave."""
+
+from typing import Any
+from uuid import UUID
+
+from sagas.models import Draft
+from sagas.results import NewDraft
+from sagas.store.database import Connection
+from sagas.store.rows import to_draft
+
+_DRAFT = "SELECT * FROM draft WHERE saga_id = $1 AND state = $2 AND visit = $3"
+_LATEST = "SELECT * FROM draft WHERE saga_id = $1 AND state = $2 ORDER BY visit DESC LIMIT 1"
+_SUBMIT = """
+INSERT INTO draft (saga_id, state, visit, document, blob_id, changed_at_version,
+                   submitted, submitted_hash, submitted_by, request_id)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT (saga_id, state, visit) DO UPDATE
+SET submitted = excluded.submitted, submitted_hash = excluded.submitted_hash,
+    submitted_by = excluded.submitted_by, request_id = excluded.request_id
+"""
+
+
+async def draft(connection: Connection, saga_id: UUID, state: str, visit: int) -> Draft | None:
+    """The draft of one visit of an input step."""
+    record = await connection.fetchrow(_DRAFT, saga_id, state, visit)
+    return None if record is None else to_draft(record)
+
+
+async def latest_draft(connection: Connection, saga_id: UUID, state: str) -> Draft | None:
+    """The draft of the newest visit of an input step."""
+    record = await connection.fetchrow(_LATEST, saga_id, state)
+    return None if record is None else to_draft(record)
+
+
+async def submit(
+    connection: Connection,
+    saga_id: UUID,
+    state: str,
+    visit: int,
+    *,
+    base: NewDraft,
+    changed_at_version: int,
+    values: dict[str, Any],
+    values_hash: str,
+    user: dict[str, Any],
+    request_id: UUID,
+) -> None:
+    """Keep the document that the user gave; `base` is the draft it was made from, where no row has it yet."""
+    await connection.execute(
+        _SUBMIT,
+        saga_id,
+        state,
+        visit,
+        base.document,
+        base.blob_id,
+        changed_at_version,
+        values,
+        values_hash,
+        user,
+        request_id,
+    )

@@ -1,0 +1,334 @@
+"""Commands on a live saga: advance, retry, pause, resume, cancel. Each locks the row, and never interrupts a leased step."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from sagas.catalogue import Calculation
+from sagas.change import Change
+from sagas.definition import SagaDefinition, StepKind, Trigger, back_to
+from sagas.errors import Problem, RefusalCode, RefusedError, TerminalError, refused
+from sagas.ids import ProjectId, SagaId
+from sagas.models import EventType, Saga, SagaStatus, Wanted
+from sagas.ports import Json, User
+from sagas.results import NewDraft
+from sagas.steps import documents
+from sagas.steps.run import user_to_json
+from sagas.store import commands, drafts, journal
+from sagas.store.commands import Locked
+from sagas.store.database import Connection
+from sagas.store.idempotency import Request
+from sagas.use_cases.desk import (
+    Answer,
+    Desk,
+    hash_of,
+    keep_key,
+    known_answer,
+    not_found,
+    refuse_unstorable,
+    refusing_gitlab,
+    request,
+)
+
+PAUSABLE = frozenset({SagaStatus.RUNNING, SagaStatus.AWAITING_INPUT, SagaStatus.AWAITING_RESULT})
+
+Rule = Callable[[Connection, Locked, SagaDefinition], Awaitable[Change | None]]
+"""What a command does to the locked saga; None: it is as the command wants it already."""
+
+
+async def advance(
+    desk: Desk,
+    user: User,
+    saga_id: SagaId,
+    *,
+    step: str,
+    values: Json,
+    expected_version: int | None,
+    idempotency_key: str | None,
+) -> Answer:
+    """Take the user's whole document for the step that waits for it, and move on to its commit."""
+    refuse_unstorable(step, "step")
+    asked = request(user, "advanceSaga", idempotency_key, str(saga_id), step, values)
+    values_hash = hash_of(values)
+
+    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+        saga = locked.saga
+        await _expect_same_step(connection, saga, expected_version)
+        if saga.state != step or saga.status is not SagaStatus.AWAITING_INPUT:
+            raise _wrong_step(saga, step)
+        draft = await drafts.draft(connection, saga.id, step, saga.visit)
+        if draft is None:
+            raise AssertionError(f"saga {saga.id} waits in {step} without a draft")
+        _expect(saga, expected_version, draft.changed_at_version)
+        calculation = Calculation.from_json(definition.calculations[definition.step(step).calculation or ""])
+        document = _checked(calculation, values)
+        change = Change(saga, definition, locked.now)
+        change.context = change.context.with_facts(calculation.name, await_visit=saga.visit)
+        await drafts.submit(
+            connection,
+            saga.id,
+            step,
+            saga.visit,
+            base=NewDraft(draft.document, None if draft.blob_id is None else draft.blob_id),
+            changed_at_version=draft.changed_at_version,
+            values=document,
+            values_hash=values_hash,
+            user=dict(user_to_json(user)),
+            request_id=asked.id,
+        )
+        data = {"step": step, "calculation": calculation.name, "file": calculation.input_file}
+        change.move(Trigger.INPUT_RECEIVED, EventType.INPUT_RECEIVED, actor=_name(user), data=data)
+        return change
+
+    async def natural(connection: Connection, locked: Locked) -> Answer | None:
+        # The same values for the same visit, told twice: the first telling stands.
+        given = await drafts.latest_draft(connection, locked.saga.id, step)
+        waiting = locked.saga.state == step and locked.saga.status is SagaStatus.AWAITING_INPUT
+        if given is None or waiting or given.submitted_hash != values_hash:
+            return None
+        return Answer(locked.saga, given.request_id == asked.id)
+
+    return await _command(desk, user, saga_id, asked, rule, natural=natural)
+
+
+async def retry(
+    desk: Desk,
+    user: User,
+    saga_id: SagaId,
+    *,
+    from_step: str | None,
+    expected_version: int | None,
+    idempotency_key: str | None,
+) -> Answer:
+    """Go on with a failed saga: its failed step again, or back to an earlier one."""
+    asked = request(user, "retrySaga", idempotency_key, str(saga_id), from_step)
+    async with refusing_gitlab():
+        seen = await desk.saga(user, saga_id)
+    repeated = await desk.repeated(asked)
+    if repeated is not None:
+        return repeated
+    draft = await _draft_for(desk, seen, from_step)
+
+    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+        saga = locked.saga
+        await _expect_unmoved(connection, saga, expected_version)
+        if saga.status is not SagaStatus.FAILED:
+            raise _wrong_state(saga, "Only a failed saga can be retried.")
+        change = Change(saga, definition, locked.now)
+        if from_step is None or from_step == saga.state:
+            change.retry(_name(user))
+            return change
+        if from_step not in definition.retry_targets(saga.state):
+            allowed = ", ".join([saga.state, *definition.retry_targets(saga.state)])
+            raise refused(
+                RefusalCode.INVALID_INPUT,
+                f"{from_step} is no step to go back to from here; there are: {allowed}.",
+                "fromStep",
+            )
+        change.move(back_to(from_step), EventType.RETRIED, actor=_name(user), data={"fromStep": from_step}, draft=draft)
+        return change
+
+    return await _command(desk, user, saga_id, asked, rule)
+
+
+async def pause(
+    desk: Desk, user: User, saga_id: SagaId, *, expected_version: int | None, idempotency_key: str | None
+) -> Answer:
+    """Let the saga rest; a step under way settles its effect first."""
+    asked = request(user, "pauseSaga", idempotency_key, str(saga_id))
+
+    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+        saga = locked.saga
+        if saga.status is SagaStatus.PAUSED or saga.wanted is Wanted.PAUSE:
+            return None
+        await _expect_unmoved(connection, saga, expected_version)
+        if saga.status not in PAUSABLE:
+            raise _wrong_state(saga, "Only a saga that runs or waits can be paused.")
+        change = Change(saga, definition, locked.now)
+        if saga.lease_token is None:
+            change.pause(_name(user))
+        else:
+            change.want(Wanted.PAUSE, {"actor": _name(user)}, EventType.PAUSE_REQUESTED)
+        return change
+
+    return await _command(desk, user, saga_id, asked, rule)
+
+
+async def resume(
+    desk: Desk, user: User, saga_id: SagaId, *, expected_version: int | None, idempotency_key: str | None
+) -> Answer:
+    """Go on with a paused saga; one whose pause was asked for but not yet obeyed just goes on."""
+    asked = request(user, "resumeSaga", idempotency_key, str(saga_id))
+
+    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+        saga = locked.saga
+        await _expect_unmoved(connection, saga, expected_version)
+        if saga.status is not SagaStatus.PAUSED and saga.wanted is not Wanted.PAUSE:
+            raise _wrong_state(saga, "Only a paused saga can be resumed.")
+        change = Change(saga, definition, locked.now)
+        change.resume(_name(user))
+        return change
+
+    return await _command(desk, user, saga_id, asked, rule)
+
+
+async def cancel(
+    desk: Desk,
+    user: User,
+    saga_id: SagaId,
+    *,
+    compensate: bool,
+    reason: str | None,
+    expected_version: int | None,
+    idempotency_key: str | None,
+) -> Answer:
+    """End the saga; with `compensate`, the engine undoes in GitLab what it did before it is CANCELLED."""
+    refuse_unstorable(reason, "reason")
+    if reason is not None and len(reason) > 1000:
+        raise refused(
+            RefusalCode.INVALID_INPUT, f"A reason has up to 1000 characters, this one {len(reason)}.", "reason"
+        )
+    asked = request(user, "cancelSaga", idempotency_key, str(saga_id), compensate, reason)
+
+    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+        saga = locked.saga
+        if saga.status in {SagaStatus.CANCELLING, SagaStatus.CANCELLED}:
+            return None
+        await _expect_unmoved(connection, saga, expected_version)
+        if saga.status is SagaStatus.COMPLETED:
+            raise _wrong_state(saga, "A completed saga cannot be cancelled.")
+        change = Change(saga, definition, locked.now)
+        wanted: dict[str, Any] = {"actor": _name(user), "compensate": compensate, "reason": reason}
+        change.cancel(wanted)
+        return change
+
+    return await _command(desk, user, saga_id, asked, rule)
+
+
+async def _command(
+    desk: Desk,
+    user: User,
+    saga_id: SagaId,
+    asked: Request,
+    rule: Rule,
+    *,
+    natural: Callable[[Connection, Locked], Awaitable[Answer | None]] | None = None,
+) -> Answer:
+    async with refusing_gitlab():
+        seen = await desk.saga(user, saga_id)
+    definition = await desk.definitions.get(seen.definition_name, seen.definition_version)
+    made: list[Change] = []
+
+    async def work(connection: Connection) -> Answer:
+        repeated = await known_answer(connection, asked)
+        if repeated is not None:
+            return repeated
+        locked = await commands.lock(connection, saga_id)
+        if locked is None:
+            raise not_found(("sagaId",))
+        if await journal.stand(connection, made):
+            return Answer(locked.saga, created=True)
+        made.clear()
+        # The key again, under the row's lock: the same request may have been under way at the same moment.
+        repeated = await known_answer(connection, asked)
+        if repeated is None and natural is not None:
+            repeated = await natural(connection, locked)
+        if repeated is not None:
+            await keep_key(connection, asked, saga_id)
+            return repeated
+        change = await rule(connection, locked, definition)
+        if change is not None:
+            await journal.write(connection, [change])
+            made.append(change)
+        await keep_key(connection, asked, saga_id)
+        return Answer(locked.saga if change is None else change.saga, created=change is not None)
+
+    answer = await desk.database.run(work, point="command")
+    if made:
+        desk.tell_of(answer.saga)
+    return answer
+
+
+def _checked(calculation: Calculation, values: Json) -> dict[str, Any]:
+    problems = calculation.validate(values)
+    if problems:
+        raise RefusedError(*problems)
+    if not isinstance(values, dict):
+        raise RefusedError(Problem(RefusalCode.INVALID_INPUT, "The values must be a JSON object.", ("values",)))
+    return dict(values)
+
+
+async def _draft_for(desk: Desk, saga: Saga, from_step: str | None) -> NewDraft | None:
+    """What the form starts from when a retry goes back to it: what the user gave last, unless the file is newer."""
+    definition = await desk.definitions.get(saga.definition_name, saga.definition_version)
+    if from_step is None or from_step not in definition.by_name:
+        return None
+    step = definition.step(from_step)
+    if step.kind is not StepKind.INPUT or step.calculation is None:
+        return None
+    calculation = Calculation.from_json(definition.calculations[step.calculation])
+    async with refusing_gitlab():
+        file = await desk.forge.get_file_content(ProjectId(saga.project_id), calculation.input_file, ref=saga.branch)
+    given = await desk.database.read(lambda connection: drafts.latest_draft(connection, saga.id, from_step))
+    blob = None if file is None else file.blob_id
+    own = given is not None and given.submitted is not None
+    if own and given is not None and (file is None or blob in {given.blob_id, _committed_blob(saga, step.calculation)}):
+        return NewDraft(given.submitted, blob)
+    if file is None:
+        return NewDraft({} if given is None else given.document, None)
+    try:
+        return NewDraft(documents.parse(file), blob)
+    except TerminalError as broken:
+        raise refused(RefusalCode.INVALID_INPUT, broken.message, "fromStep") from broken
+
+
+def _committed_blob(saga: Saga, calculation: str) -> str | None:
+    facts = saga.context.get("calculations", {}).get(calculation, {})
+    blob: str | None = facts.get("inputBlob")
+    return blob
+
+
+def _expect(saga: Saga, expected: int | None, changed_at: int) -> None:
+    if expected is None or changed_at <= expected <= saga.version:
+        return
+    raise refused(
+        RefusalCode.VERSION_CONFLICT,
+        f"You saw version {expected}, but the form has changed at version {changed_at} (now {saga.version}). Look at it again.",
+        "expectedVersion",
+    )
+
+
+async def _expect_same_step(connection: Connection, saga: Saga, expected: int | None) -> None:
+    if expected is None:
+        return
+    if expected > saga.version or await commands.left_since(connection, saga.id, expected):
+        raise refused(
+            RefusalCode.VERSION_CONFLICT,
+            f"You saw version {expected}, but the saga has left the step it was in then: it is in {saga.state} now "
+            f"(version {saga.version}). Look at it again.",
+            "expectedVersion",
+        )
+
+
+async def _expect_unmoved(connection: Connection, saga: Saga, expected: int | None) -> None:
+    if expected is None:
+        return
+    if expected > saga.version or await commands.moved_since(connection, saga.id, expected):
+        raise refused(
+            RefusalCode.VERSION_CONFLICT,
+            f"You saw version {expected}, but the saga has moved on to version {saga.version}. Look at it again.",
+            "expectedVersion",
+        )
+
+
+def _wrong_step(saga: Saga, step: str) -> RefusedError:
+    return refused(
+        RefusalCode.WRONG_STATE, f"The saga does not wait for {step}: it is {saga.status} in {saga.state}.", "step"
+    )
+
+
+def _wrong_state(saga: Saga, rule: str) -> RefusedError:
+    return refused(RefusalCode.WRONG_STATE, f"{rule} This one is {saga.status} in {saga.state}.", "sagaId")
+
+
+def _name(user: User) -> str:
+    return user.name or user.username
