@@ -1,0 +1,1 @@
+"""Bare git repositories, driven through the `git` binary."""

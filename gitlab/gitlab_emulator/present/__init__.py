@@ -1,0 +1,3 @@
+"""The JSON forms of things, as GitLab's API shows them."""
+
+Json = dict[str, object]

@@ -1,0 +1,160 @@
+"""python-gitlab made fit for an asynchronous service: one client per worker thread, nothing retried behind its back."""
+
+import asyncio
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any, TypeVar
+
+import gitlab
+import requests
+from gitlab.exceptions import GitlabError
+from requests.adapters import HTTPAdapter
+
+from gitlab_facade.answers import require_object
+from gitlab_facade.errors import (
+    DRIVER_ERRORS,
+    engine_error,
+    is_network,
+    is_token_refusal,
+    never_sent,
+    text_of,
+    token_outage,
+)
+from sagas.errors import SagaError
+
+T = TypeVar("T")
+Timeouts = tuple[float, float]
+"""Seconds to connect and seconds between two bytes of the answer."""
+
+_READS = frozenset({"get", "head"})
+_OPTIONS: Mapping[str, Any] = {"keep_base_url": True, "per_page": 100, "retry_transient_errors": False}
+
+
+class Client(gitlab.Gitlab):
+    """python-gitlab for one thread; remembers of the last request what its exceptions do not tell.
+
+    A write is sent exactly once. A read is sent again once where a kept-alive connection turned out to be dropped.
+    """
+
+    def __init__(self, url: str, token: str, *, timeouts: Timeouts) -> None:
+        super().__init__(url, private_token=token, session=_session(self._note_headers), **_OPTIONS)
+        self._timeouts = timeouts
+        self.last_was_write = False
+        self.retry_after: float | None = None
+
+    def http_request(self, verb: str, path: str, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in python-gitlab, but with time-outs, without sleeping through a 429 and without its retries."""
+        self.last_was_write, self.retry_after = verb.lower() not in _READS, None
+        kwargs |= {"timeout": self._timeouts, "obey_rate_limit": False, "retry_transient_errors": False}
+        try:
+            return super().http_request(verb, path, *args, **kwargs)
+        except requests.RequestException as error:
+            if self.last_was_write or not _dropped(error):
+                raise
+        return super().http_request(verb, path, *args, **kwargs)
+
+    def user_behind(self, token: str) -> Mapping[str, Any]:
+        """`GET /user` with a user's own token; personal, project and OAuth tokens all travel as Bearer."""
+        user = gitlab.Gitlab(self.url, oauth_token=token, session=self.session, **_OPTIONS)
+        answer = user.http_get("/user", timeout=self._timeouts, obey_rate_limit=False)
+        return require_object(answer)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.session.close()
+
+    def _note_headers(self, response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
+        self.retry_after = retry_after(response)
+
+
+class ClientPool:
+    """A bounded pool of threads, each with its own client.
+
+    A call whose task is cancelled while it still waits for a thread is never sent.
+    """
+
+    def __init__(self, make_client: Callable[[], Client], size: int) -> None:
+        self._make_client = make_client
+        self._clients: list[Client] = []
+        self._local = threading.local()
+        self._executor = ThreadPoolExecutor(size, thread_name_prefix="gitlab")
+
+    async def run(self, work: Callable[[Client], T]) -> T:
+        """Do the work in a thread of the pool; raises the engine's errors only."""
+        return await asyncio.get_running_loop().run_in_executor(self._executor, self._call, work)
+
+    async def aclose(self) -> None:
+        """Wait for the calls under way, drop those that wait, close all connections."""
+        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+        for client in self._clients:
+            client.close()
+        self._clients.clear()
+
+    def _call(self, work: Callable[[Client], T]) -> T:
+        client = self._client()
+        client.last_was_write, client.retry_after = False, None
+        try:
+            return work(client)
+        except DRIVER_ERRORS as error:
+            mapped = engine_error(error, write=client.last_was_write, retry_after=client.retry_after)
+            raise _token_refused(client, error) or mapped from error
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._local.client = self._make_client()
+            self._clients.append(client)
+        return client
+
+
+def retry_after(response: requests.Response) -> float | None:
+    """How many seconds GitLab wants to be left alone: `Retry-After` (number or date), else the throttle's reset time."""
+    wish = response.headers.get("Retry-After", "").strip()
+    if wish.isdecimal():
+        return float(wish)
+    if wish:
+        return _seconds_until(wish)
+    reset = response.headers.get("RateLimit-Reset", "")
+    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and reset.isdecimal():
+        return max(0.0, int(reset) - datetime.now(UTC).timestamp())
+    return None
+
+
+def _seconds_until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds())
+
+
+def _token_refused(client: Client, error: Exception) -> SagaError | None:
+    """Whether a plain 403 holds for the token as such (blocked account, terms not accepted): then nothing is allowed."""
+    if not isinstance(error, GitlabError) or error.response_code != HTTPStatus.FORBIDDEN:
+        return None
+    try:
+        client.http_get("/user")
+    except GitlabError as refusal:
+        return token_outage(text_of(refusal)) if is_token_refusal(refusal) else None
+    except requests.RequestException:
+        return None
+    return None
+
+
+def _dropped(error: requests.RequestException) -> bool:
+    return is_network(error) and not never_sent(error) and not isinstance(error, requests.Timeout)
+
+
+def _session(note_headers: Callable[..., None]) -> requests.Session:
+    session = requests.Session()
+    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
+    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
+    session.hooks["response"].append(note_headers)
+    # GitLab also accepts a session cookie: one user's must never ride along with another's token.
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    return session
