@@ -1,0 +1,1 @@
+"""The GraphQL API: translate, authorise, page."""

@@ -1,0 +1,45 @@
+"""What a resolver gets beside its arguments: who asks, whom to ask, and loaders that live for one operation."""
+
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+import strawberry
+
+from sagas.errors import SagaError
+from sagas.ports import User
+from schema.backend import Backend
+from schema.loaders import Loaders
+
+
+@dataclass
+class Context:
+    """One operation's surroundings; a websocket's operations each get their own, a subscription's events fresh loaders."""
+
+    backend: Backend
+    user: User | SagaError
+    """Who asks; the error that says why nobody could be made out."""
+    language: str = "en"
+    """The language of titles: `en` or `ru`."""
+    loaders: Loaders = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Start without anything loaded."""
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was loaded: what comes next is read anew."""
+        self.loaders = Loaders.over(self.backend)
+
+    @property
+    def viewer(self) -> User:
+        """Whose rights hold; raises the error where nobody's do."""
+        if isinstance(self.user, User):
+            return self.user
+        raise self.user
+
+    def require_viewer(self) -> None:
+        """Raise where nobody is asking, for what every user may see."""
+        _ = self.viewer
+
+
+Info: TypeAlias = strawberry.Info[Context, None]

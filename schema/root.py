@@ -1,0 +1,177 @@
+"""The schema: queries, and everything put together."""
+
+from typing import Annotated
+
+import strawberry
+from graphql import GraphQLError
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types import ExecutionContext
+
+from sagas.errors import TerminalError
+from schema import ids, nodes
+from schema.calculation import Calculation
+from schema.context import Info
+from schema.definition import SagaDefinition
+from schema.documents import Documents
+from schema.enums import IssueState
+from schema.errors import ValidationErrors, not_found, publish_errors
+from schema.filters import SagaFilter, saga_filter_of
+from schema.geometry import Geometry
+from schema.issue import Issue, IssueConnection, issue_cursor
+from schema.mutations import Mutation
+from schema.node import Node
+from schema.pagination import AFTER, BEFORE, FIRST, LAST, page_arguments
+from schema.permissions import readable_project, readable_projects, readable_saga
+from schema.resolver import resolver
+from schema.saga import Saga, SagaConnection, sagas_page
+from schema.scalars import SCALARS
+from schema.subscriptions import Subscription
+from schema.user import Viewer
+
+PROJECT_PATH = "The project's full path in GitLab, such as `power/plant-300`."
+
+
+@strawberry.type(description="Everything that can be read.")
+class Query:
+    """What the viewer may not see is answered as if it did not exist."""
+
+    @resolver(description="Anything that has a global id.")
+    async def node(
+        self, info: Info, wanted: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its global id.")]
+    ) -> Node | None:
+        """Null for what does not exist or may not be seen."""
+        return await nodes.node(info.context, wanted)
+
+    @resolver(description="The user whose credentials came with the request.")
+    def viewer(self, info: Info) -> Viewer:
+        """Whose rights hold."""
+        return Viewer.of(info.context.viewer)
+
+    @resolver(description="One saga.")
+    async def saga(
+        self, info: Info, wanted: Annotated[strawberry.ID, strawberry.argument(name="id", description="The saga's id.")]
+    ) -> Saga | None:
+        """Null for what does not exist or may not be seen."""
+        row = await readable_saga(info.context, ids.saga_id(wanted))
+        return None if row is None else Saga.of(row)
+
+    @resolver(description="Sagas of projects that the viewer can see, newest first.")
+    async def sagas(
+        self,
+        info: Info,
+        given: Annotated[SagaFilter | None, strawberry.argument(name="filter", description="Which of them.")] = None,
+        first: Annotated[int | None, strawberry.argument(description=FIRST)] = None,
+        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        last: Annotated[int | None, strawberry.argument(description=LAST)] = None,
+        before: Annotated[str | None, strawberry.argument(description=BEFORE)] = None,
+    ) -> SagaConnection:
+        """Merge-request sagas are listed only when the filter names their definition."""
+        asked = saga_filter_of(given, info.context.viewer)
+        arguments = page_arguments(first, after, last, before)
+        return await sagas_page(info.context, asked, await readable_projects(info.context), arguments)
+
+    @resolver(description="The definitions that new sagas begin under.")
+    def saga_definitions(self, info: Info) -> list[SagaDefinition]:
+        """In the versions stored now."""
+        info.context.require_viewer()
+        return [SagaDefinition(stored=stored) for stored in info.context.backend.definitions.current.values()]
+
+    @resolver(description="The catalogue: every calculation that can be run, with the JSON Schema of its input.")
+    def calculations(self, info: Info) -> list[Calculation]:
+        """In the order of the catalogue."""
+        info.context.require_viewer()
+        return [Calculation.of(entry) for entry in info.context.backend.catalogue.calculations]
+
+    @resolver(description="GitLab issues assigned to the viewer (FR-ORCH-4).")
+    async def issues(
+        self,
+        info: Info,
+        project_path: Annotated[strawberry.ID | None, strawberry.argument(description=PROJECT_PATH)] = None,
+        state: Annotated[IssueState | None, strawberry.argument(description="Which of them.")] = IssueState.OPENED,
+        labels: Annotated[
+            list[str] | None, strawberry.argument(description="Only issues that carry all of these.")
+        ] = None,
+        search: Annotated[str | None, strawberry.argument(description="Words of title or description.")] = None,
+        first: Annotated[int | None, strawberry.argument(description=FIRST)] = None,
+        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+    ) -> IssueConnection | None:
+        """Newest first; null with an error while GitLab is away."""
+        viewer = info.context.viewer
+        arguments = page_arguments(first, after)
+        cursor = issue_cursor(after)
+        project = None
+        if project_path is not None:
+            found = await readable_project(info.context, project_path)
+            if found is None:
+                raise not_found(f"The project {project_path}")
+            project = found.id
+        page = await info.context.backend.forge.issues(
+            assignee=viewer,
+            project=project,
+            state=IssueState(state or IssueState.OPENED).value,
+            labels=labels or (),
+            search=search,
+            first=arguments.first or 0,
+            after=cursor,
+        )
+        return IssueConnection.of(page, has_previous=cursor is not None)
+
+    @resolver(description="One GitLab issue.")
+    async def issue(
+        self,
+        info: Info,
+        project_path: Annotated[strawberry.ID, strawberry.argument(description=PROJECT_PATH)],
+        iid: Annotated[int, strawberry.argument(description="Its number in the project.")],
+    ) -> Issue | None:
+        """Null for what does not exist or may not be seen."""
+        project = await readable_project(info.context, project_path)
+        if project is None:
+            return None
+        found = await info.context.loaders.issue.load((project.id, iid))
+        return None if found is None else Issue.of(found)
+
+    @resolver(description="Geometries listed by the project's geometries_manifest.json (FR-ORCH-5).")
+    async def geometries(
+        self,
+        info: Info,
+        project_path: Annotated[strawberry.ID, strawberry.argument(description=PROJECT_PATH)],
+        ref: Annotated[
+            str | None,
+            strawberry.argument(description="Branch, tag or commit; without it the project's default branch."),
+        ] = None,
+        kind: Annotated[str | None, strawberry.argument(description="Only geometries of this kind.")] = None,
+    ) -> list[Geometry] | None:
+        """In the manifest's order; INVALID_MANIFEST says where a broken one is broken."""
+        project = await readable_project(info.context, project_path)
+        if project is None:
+            raise not_found(f"The project {project_path}")
+        at = ref if ref is not None else project.default_branch
+        if at is None:
+            return []
+        try:
+            entries = await info.context.backend.forge.geometries(project.id, ref=at)
+        except TerminalError as failure:
+            if failure.code == "BRANCH_DELETED":
+                raise not_found(f"The ref {at}") from failure
+            raise
+        return [Geometry.of(entry, project.id, at) for entry in entries if kind is None or entry.kind == kind]
+
+
+class Schema(strawberry.Schema):
+    """Strawberry's schema; every error of every result leaves it in its public form, whatever the transport."""
+
+    def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
+        """Strawberry shows each result's errors here before anybody else sees them. It would log them all as its own."""
+        del execution_context
+        publish_errors(errors)
+
+
+schema = Schema(
+    query=Query,
+    mutation=Mutation,
+    subscription=Subscription,
+    types=nodes.NODE_CLASSES,
+    extensions=[ValidationErrors, Documents],
+    config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
+)
+"""The API's schema; `schema.as_str()` is what `schema.graphql` holds."""

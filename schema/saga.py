@@ -1,0 +1,262 @@
+"""Sagas, as clients see them."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated, Self
+
+import strawberry
+from strawberry.scalars import JSON
+
+from sagas import models
+from sagas.definition import SagaDefinition as Chart
+from sagas.ids import ProjectId, SagaId
+from sagas.store.queries import SagaFilter
+from sagas.view import SagaView
+from schema.calculation import Calculation
+from schema.context import Context, Info
+from schema.definition import SagaDefinition
+from schema.enums import SagaAction, SagaStatus
+from schema.event import SagaEvent, SagaEventConnection, SagaEventEdge
+from schema.ids import SAGA, global_id
+from schema.merge_request import MergeRequest
+from schema.node import Node
+from schema.pagination import AFTER, BEFORE, FIRST, LAST, PageArguments, PageInfo, page_arguments
+from schema.permissions import may_command
+from schema.resolver import resolver
+from schema.step import PendingInput, SagaError, SagaProgress, SagaStep
+from schema.task import CalculationTask
+from schema.user import User
+
+if TYPE_CHECKING:
+    from schema.issue import Issue
+
+
+@strawberry.type(description="One running, waiting or finished instance of a definition.")
+class Saga(Node):
+    """A stored row; what takes more than the row is loaded when asked for."""
+
+    row: strawberry.Private[models.Saga]
+
+    def node_id(self) -> strawberry.ID:
+        """By the saga's UUID."""
+        return global_id(SAGA, self.row.id)
+
+    async def chart(self, context: Context) -> Chart:
+        """The definition that the saga runs by."""
+        return await context.loaders.definition.load((self.row.definition_name, self.row.definition_version))
+
+    async def view(self, context: Context) -> SagaView:
+        """The row, read with its definition."""
+        return SagaView(self.row, await self.chart(context))
+
+    @resolver(description="The definition that it runs by, in the version that it began under.")
+    async def definition(self, info: Info) -> SagaDefinition:
+        """Never today's, where that is another."""
+        return SagaDefinition(stored=await self.chart(info.context))
+
+    @resolver(description="Whether it runs, waits or has ended.")
+    def status(self) -> SagaStatus:
+        """As stored."""
+        return self.row.status
+
+    @resolver(description="The state of the state machine, such as AWAIT_USER_CONDENSER_INPUT.")
+    def state(self) -> str:
+        """It stays where it was when a saga is paused, fails or is cancelled."""
+        return self.row.state
+
+    @resolver(
+        description="What comes next in the user's words of the catalogue, such as CONDENSER_CALCULATION; null at the end."
+    )
+    async def next_step(self, info: Info) -> str | None:
+        """From the calculation that the state belongs to."""
+        return (await self.view(info.context)).next_step
+
+    @resolver(description="One more with every event; equal to the newest event's version.")
+    def version(self) -> int:
+        """From 1."""
+        return self.row.version
+
+    @resolver(description="How far it has come.")
+    async def progress(self, info: Info) -> SagaProgress:
+        """Skipped steps count as completed."""
+        progress = (await self.view(info.context)).progress
+        return SagaProgress(
+            completed_steps=progress.completed_steps, total_steps=progress.total_steps, fraction=progress.fraction
+        )
+
+    @resolver(description="Its steps in the order of the happy path.")
+    async def steps(self, info: Info) -> list[SagaStep]:
+        """Also those that were not needed, and those to come."""
+        return [SagaStep.of(step) for step in (await self.view(info.context)).steps]
+
+    @resolver(description="The form that it waits for; null while it waits for none.")
+    async def pending_input(self, info: Info) -> PendingInput | None:
+        """With the draft of the present visit."""
+        if self.row.status is not SagaStatus.AWAITING_INPUT:
+            return None
+        draft = await info.context.loaders.draft.load(SagaId(self.row.id))
+        pending = (await self.view(info.context)).pending_input(draft)
+        if pending is None:
+            return None
+        return PendingInput(
+            step=pending.step,
+            calculation=Calculation.of(pending.calculation),
+            draft=JSON(pending.draft),
+            file=pending.file,
+            expected_version=pending.expected_version,
+        )
+
+    @resolver(
+        description="Whom or what it waits for: a user's name, a worker's queue, GitLab, the broker; null while it runs."
+    )
+    async def waiting_for(self, info: Info) -> str | None:
+        """In words, for a panel."""
+        return (await self.view(info.context)).waiting_for
+
+    @resolver(description="Since when it waits for that.")
+    def waiting_since(self) -> datetime | None:
+        """Null while it runs."""
+        return self.row.waiting_since
+
+    @resolver(description="When the engine tries again by itself, after an error.")
+    def next_attempt_at(self) -> datetime | None:
+        """Null where there was no error."""
+        return self.row.next_attempt_at
+
+    @resolver(description="When the present wait ends with an error.")
+    def deadline_at(self) -> datetime | None:
+        """Null where it may wait for ever."""
+        return self.row.deadline_at
+
+    @resolver(description="What the viewer may do with it in its present state.")
+    async def available_actions(self, info: Info) -> list[SagaAction]:
+        """None for those who may only read."""
+        if not await may_command(info.context, ProjectId(self.row.project_id)):
+            return []
+        return list((await self.view(info.context)).available_actions)
+
+    @resolver(description="The tasks that it sent to workers, oldest first.")
+    async def tasks(self, info: Info) -> list[CalculationTask]:
+        """A calculation that was dispatched again has several."""
+        return [CalculationTask.of(row) for row in await info.context.loaders.tasks.load(SagaId(self.row.id))]
+
+    @resolver(description="The path of its project, as it was when the saga began.")
+    def project_path(self) -> strawberry.ID:
+        """With namespace."""
+        return strawberry.ID(self.row.project_path)
+
+    @resolver(description="The branch that it works on.")
+    def branch(self) -> str:
+        """Its name."""
+        return self.row.branch
+
+    @resolver(description="The GitLab issue that it works on.")
+    async def issue(self, info: Info) -> Annotated["Issue", strawberry.lazy("schema.issue")] | None:
+        """Null for a saga without one."""
+        from schema.issue import Issue  # noqa: PLC0415 - the two types know each other
+
+        if self.row.issue_iid is None:
+            return None
+        found = await info.context.loaders.issue.load((ProjectId(self.row.project_id), self.row.issue_iid))
+        return None if found is None else Issue.of(found)
+
+    @resolver(description="The merge request of its branch: the open one, or else the newest.")
+    async def merge_request(self, info: Info) -> MergeRequest | None:
+        """As GitLab has it now."""
+        found = await info.context.loaders.merge_requests.load((ProjectId(self.row.project_id), self.row.branch))
+        if not found:
+            return None
+        return MergeRequest.of(next((request for request in found if request.state == "opened"), found[0]))
+
+    @resolver(description="What stopped it, or makes it try again.")
+    def error(self) -> SagaError | None:
+        """Null while all goes well."""
+        return SagaError.from_json(self.row.error)
+
+    @resolver(description="Who started it.")
+    def started_by(self) -> User:
+        """As GitLab knew them then."""
+        return User.from_json(self.row.started_by)
+
+    @resolver(description="When it began.")
+    def created_at(self) -> datetime:
+        """The database's time."""
+        return self.row.created_at
+
+    @resolver(description="When its newest event happened.")
+    def updated_at(self) -> datetime:
+        """The database's time."""
+        return self.row.updated_at
+
+    @resolver(description="When it was completed or cancelled.")
+    def finished_at(self) -> datetime | None:
+        """Null while it lives."""
+        return self.row.finished_at
+
+    @resolver(description="Its journal, oldest first.")
+    async def events(
+        self,
+        info: Info,
+        first: Annotated[int | None, strawberry.argument(description=FIRST)] = None,
+        after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
+        last: Annotated[int | None, strawberry.argument(description=LAST)] = None,
+        before: Annotated[str | None, strawberry.argument(description=BEFORE)] = None,
+    ) -> SagaEventConnection:
+        """A page by version."""
+        return await events_page(info, self.row, first, after, last, before)
+
+    @classmethod
+    def of(cls, row: models.Saga) -> Self:
+        """From the stored row."""
+        return cls(row=row)
+
+
+async def events_page(
+    info: Info, row: models.Saga, first: int | None, after: str | None, last: int | None, before: str | None
+) -> SagaEventConnection:
+    """A page of the saga's journal; its length is its newest version, as versions have no gap."""
+    asked = page_arguments(first, after, last, before)
+    page = await info.context.backend.queries.events_page(
+        SagaId(row.id), first=asked.first, after=asked.after, last=asked.last, before=asked.before
+    )
+    edges = [SagaEventEdge(node=SagaEvent.of(event), cursor=cursor) for event, cursor in page.edges]
+    return SagaEventConnection(edges=edges, page_info=PageInfo.of(page), total_count=row.version)
+
+
+@strawberry.type(description="A saga on a page of sagas.")
+class SagaEdge:
+    """As the Relay Cursor Connections specification says."""
+
+    node: Saga = strawberry.field(description="The saga.")
+    cursor: str = strawberry.field(description="Its place; `after` and `before` take it.")
+
+
+@strawberry.type(description="A page of sagas, newest first.")
+class SagaConnection:
+    """As the Relay Cursor Connections specification says."""
+
+    edges: list[SagaEdge] = strawberry.field(description="The sagas of this page.")
+    page_info: PageInfo = strawberry.field(description="Where the page stands.")
+    asked: strawberry.Private[SagaFilter]
+    projects: strawberry.Private[Sequence[ProjectId]]
+
+    @resolver(description="How many sagas there are on all pages.")
+    async def total_count(self, info: Info) -> int:
+        """Counted only when asked for."""
+        return await info.context.backend.queries.count(self.asked, frozenset(self.projects))
+
+
+async def sagas_page(
+    context: Context, asked: SagaFilter, projects: Sequence[ProjectId], arguments: PageArguments
+) -> SagaConnection:
+    """A page of the sagas that the filter takes, in projects that the viewer may read."""
+    page = await context.backend.queries.page(
+        asked,
+        frozenset(projects),
+        first=arguments.first,
+        after=arguments.after,
+        last=arguments.last,
+        before=arguments.before,
+    )
+    edges = [SagaEdge(node=Saga.of(row), cursor=cursor) for row, cursor in page.edges]
+    return SagaConnection(edges=edges, page_info=PageInfo.of(page), asked=asked, projects=projects)
