@@ -1,0 +1,167 @@
+"""The long-running commands: each is one process of the service."""
+
+import asyncio
+import logging
+import signal
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import typer
+
+from app.cli.words import fail
+from app.demo.lifeline import tell_ready
+from app.logs import configure_logging
+from app.settings import Settings, load_database_settings, load_settings
+
+log = logging.getLogger(__name__)
+
+
+def serve_api(given: Mapping[str, Any]) -> None:
+    """`serve`, with these settings over the environment's, until a signal ends it."""
+    import uvicorn  # noqa: PLC0415 - other commands do without
+
+    from app.main import create_app  # noqa: PLC0415 - as above
+    from app.web import LARGEST_BODY  # noqa: PLC0415 - as above
+
+    settings = load_settings(**given)
+    configure_logging(settings.log_level, settings.log_format)
+
+    class Server(uvicorn.Server):
+        async def startup(self, sockets: Any = None) -> None:
+            await super().startup(sockets)
+            if self.started:
+                tell_ready()
+
+    config = uvicorn.Config(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        ws_max_size=LARGEST_BODY,
+        timeout_graceful_shutdown=5,
+    )
+    Server(config).run()
+
+
+def run_engine() -> None:
+    """`engine`, until a signal ends it: steps under way finish or are handed over."""
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    asyncio.run(_engine(settings))
+
+
+async def _engine(settings: Settings) -> None:
+    from app.services import running  # noqa: PLC0415 - other commands do without
+    from app.wiring import engine_settings, open_services  # noqa: PLC0415 - as above
+
+    asked_to_end = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
+    async with open_services(settings) as services, running(services.engine(engine_settings(settings))):
+        tell_ready()
+        log.info("the engine is at work")
+        await asked_to_end.wait()
+        log.info("the engine hands over what is under way")
+
+
+def run_migrations() -> str:
+    """`migrate`; what was done, in words."""
+    from app.adapters.celery_config import install_pgmq  # noqa: PLC0415 - other commands do without
+    from app.migrate import migrate, newest_revision  # noqa: PLC0415 - as above
+
+    settings = load_database_settings()
+    asyncio.run(migrate(settings.database_url))
+    install_pgmq(settings.database_url)
+    return f"The database is at revision {newest_revision()}."
+
+
+def run_doctor(projects: tuple[str, ...], *, fix_hooks: bool) -> int:
+    """`doctor`; the number of things that are missing, at most 1 as an exit status."""
+    from app.doctor import examine  # noqa: PLC0415 - other commands do without
+
+    findings = asyncio.run(examine(load_settings(), projects, fix_hooks=fix_hooks))
+    for finding in findings:
+        colour = typer.colors.GREEN if finding.fine else typer.colors.RED
+        typer.secho(f"{'ok     ' if finding.fine else 'MISSING'}  {finding.what}: {finding.text}", fg=colour)
+    return 0 if all(finding.fine for finding in findings) else 1
+
+
+def run_emulator(data_dir: Path, host: str, port: int, external_url: str | None, admin_token: str | None) -> None:
+    """`gitlab-emulator`, until a signal ends it."""
+    from gitlab_emulator import EmulatorSettings, serve  # noqa: PLC0415 - other commands do without
+
+    configure_logging()
+    told = {} if admin_token is None else {"admin_token": admin_token}
+    settings = EmulatorSettings(data_dir=data_dir.resolve(), host=host, port=port, external_url=external_url, **told)
+    if port:
+        address = f"http://{host}:{port}/emulator/health"
+        threading.Thread(target=_tell_when_it_answers, args=(address,), daemon=True).start()
+    serve(settings)
+
+
+def _tell_when_it_answers(address: str) -> None:
+    while True:
+        try:
+            with urlopen(address, timeout=2):  # noqa: S310 - our own http address
+                tell_ready()
+                return
+        except OSError:
+            time.sleep(0.05)
+
+
+def run_demo_worker(work_dir: Path) -> int:
+    """`demo-worker`, until a signal ends it; its exit status."""
+    from celery.signals import worker_ready  # noqa: PLC0415 - other commands do without
+
+    from app.demo.worker.app import run_worker  # noqa: PLC0415 - as above
+    from app.demo.worker.settings import WorkerSettings  # noqa: PLC0415 - as above
+
+    def ready(**_: object) -> None:
+        tell_ready()
+
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format)
+    worker_ready.connect(ready, weak=False)
+    return run_worker(
+        WorkerSettings(
+            broker_url=settings.broker,
+            result_backend=settings.results,
+            gitlab_token=settings.gitlab_token.get_secret_value(),
+            gitlab_url=settings.gitlab_url,
+            work_dir=work_dir.resolve(),
+        )
+    )
+
+
+def run_demo_seed() -> str:
+    """`demo-seed`, as the administrator whose token the settings hold; what to do with it, in words."""
+    from app.demo.seed import ENGINEER, PROJECT_PATH, Secrets, engineers_token, seed  # noqa: PLC0415 - as above
+    from app.settings import SettingsError  # noqa: PLC0415 - as above
+
+    settings = load_settings()
+    if settings.gitlab_webhook_secret is None:
+        raise SettingsError("ORCHESTRATOR_GITLAB_WEBHOOK_SECRET is not set.")
+    known = Secrets(settings.gitlab_token.get_secret_value(), settings.gitlab_webhook_secret.get_secret_value())
+    seed(settings.gitlab_url, known, f"{settings.own_url}/webhooks/gitlab")
+    token = engineers_token(settings.gitlab_url, known)
+    return f"{PROJECT_PATH} is there. Sign in as {ENGINEER}:\nAuthorization: Bearer {token}"
+
+
+def run_postgres(data_dir: Path, port: int) -> int:
+    """`postgres`, until a signal ends it; its exit status."""
+    from app.adapters.embedded import EmbeddedPostgresError, PostgresServer  # noqa: PLC0415 - other commands do without
+
+    def ready(url: str) -> None:
+        typer.echo(url)
+        tell_ready()
+
+    try:
+        return PostgresServer(data_dir, port=port).run(ready)
+    except EmbeddedPostgresError as error:
+        fail(str(error))

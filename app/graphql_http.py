@@ -1,0 +1,184 @@
+"""GraphQL over HTTP: Strawberry's router, made to answer as the GraphQL-over-HTTP specification says.
+
+Every answer is JSON, also to requests that are no GraphQL request at all; `application/graphql-response+json` is
+spoken to whoever asks for it, and only then does the status code tell of errors inside.
+"""
+
+import json
+from typing import Any
+
+from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import HTMLResponse, Response
+from starlette.websockets import WebSocket
+from strawberry.exceptions import ConnectionRejectionError
+from strawberry.fastapi import BaseContext, GraphQLRouter
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
+from strawberry.http.base import BaseRequestProtocol
+from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.types import ExecutionResult
+from strawberry.types.unset import UNSET, UnsetType
+
+from app.auth import Authenticator, UnauthenticatedError
+from app.explorer import explorer_page
+from app.graphql_ws import PatientWebSocketAdapter, UncheckableCredentialsError, WebSocketHandler
+from app.identity import identify, language_of, token_of_init
+from app.services import Services
+from sagas.errors import RetryableError, SagaError
+from sagas.ports import User
+from schema.backend import Backend
+from schema.context import Context
+from schema.errors import BAD_USER_INPUT
+
+JSON = "application/json"
+GRAPHQL_JSON = "application/graphql-response+json"
+TRANSPORT_WS = "graphql-transport-ws"
+
+
+class RequestContext(Context, BaseContext):
+    """A context that also knows its HTTP request or websocket, as Strawberry's FastAPI view wants it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        user: User | SagaError,
+        language: str,
+        *,
+        authenticator: Authenticator,
+        header: str | None,
+    ) -> None:
+        Context.__init__(self, backend, user, language)
+        BaseContext.__init__(self)
+        self.authenticator = authenticator
+        self.header = header
+
+    def for_operation(self) -> Context:
+        """The same asker, with loaders of its own."""
+        return Context(self.backend, self.user, self.language)
+
+
+async def request_context(connection: HTTPConnection) -> RequestContext:
+    """The context of an HTTP request; a websocket's user is made out at `connection_init`."""
+    services: Services = connection.app.state.services
+    header = connection.headers.get("authorization")
+    return RequestContext(
+        services.backend,
+        await identify(services.authenticator, header),
+        language_of(connection.headers.get("accept-language")),
+        authenticator=services.authenticator,
+        header=header,
+    )
+
+
+class Router(GraphQLRouter[RequestContext, None]):
+    """`/graphql`: POST and GET, websockets, and the explorer for browsers."""
+
+    graphql_transport_ws_handler_class = WebSocketHandler
+    websocket_adapter_class = PatientWebSocketAdapter
+
+    async def run(self, request: Request | WebSocket, *args: Any, **kwargs: Any) -> Any:
+        """Answer; what Strawberry refuses in plain text becomes a GraphQL answer."""
+        if isinstance(request, WebSocket):
+            return await super().run(request, *args, **kwargs)
+        try:
+            response = await super().run(request, *args, **kwargs)
+        except HTTPException as refused:
+            return _refusal(request, refused)
+        outcome = getattr(request.state, "graphql_status", None)
+        if outcome is not None:
+            response.status_code = outcome if speaks_graphql_json(request) else 200
+            response.headers["content-type"] = f"{_media_type(request)}; charset=utf-8"
+        return response
+
+    def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
+        """For browsers only: `*/*` is what programs send."""
+        wants_page = "text/html" in request.headers.get("accept", "")
+        return request.method == "GET" and request.query_params.get("query") is None and wants_page
+
+    async def render_graphql_ide(self, request: Request) -> HTMLResponse:
+        """The explorer."""
+        return explorer_page()
+
+    def decode_json(self, data: str | bytes) -> object:
+        """Strict JSON: UTF-8, no NaN or Infinity, no nesting that exhausts the stack. Raises JSONDecodeError."""
+        try:
+            return json.loads(data, parse_constant=_refuse_constant)
+        except json.JSONDecodeError:
+            raise
+        except (ValueError, RecursionError) as error:
+            raise json.JSONDecodeError(str(error) or "too deeply nested", "", 0) from error
+
+    async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
+        """The request's parts, each of the type that it must have."""
+        if request.method == "POST" and _content_type(request) != JSON:
+            raise HTTPException(415, f"Send the request as {JSON}.")
+        parsed = await super().parse_http_body(request)
+        if isinstance(parsed, GraphQLRequestData) and not isinstance(parsed.operation_name, str | None):
+            raise HTTPException(400, "The GraphQL operation's `operationName` must be a string or null, if provided.")
+        return parsed
+
+    def parse_json(self, data: str | bytes) -> Any:
+        """A JSON object, or the list of a batch, which is refused later."""
+        parsed = super().parse_json(data)
+        if not isinstance(parsed, dict | list):
+            raise HTTPException(400, "The request body must be a JSON object with the member `query`.")
+        return parsed
+
+    async def on_ws_connect(self, context: RequestContext) -> UnsetType:
+        """Who is connecting: by the payload of `connection_init`, or else by the header of the handshake."""
+        given = context.connection_params or {}
+        try:
+            header = token_of_init(given)
+        except UnauthenticatedError as unknown:
+            raise ConnectionRejectionError from unknown
+        if header is not None:
+            context.header = header
+            context.user = await identify(context.authenticator, header)
+        if isinstance(context.user, RetryableError):
+            raise UncheckableCredentialsError(context.user.message)
+        if isinstance(context.user, SagaError):
+            raise ConnectionRejectionError
+        no_payload: UnsetType = UNSET
+        return no_payload
+
+    async def still_known(self, context: RequestContext) -> bool:
+        """Whether a connection's credentials are still those of its user; yes where that cannot be checked now."""
+        user = await identify(context.authenticator, context.header)
+        return user == context.user or isinstance(user, RetryableError)
+
+    async def process_result(self, request: Request, result: ExecutionResult) -> GraphQLHTTPResponse:
+        """The answer, and on the request the status that the specification gives it."""
+        answer = await super().process_result(request, result)
+        never_ran = result.data is None and bool(result.errors) and all(not e.path for e in result.errors or ())
+        if never_ran:
+            answer.pop("data", None)
+        request.state.graphql_status = 400 if never_ran else 200
+        return answer
+
+
+def speaks_graphql_json(request: Request) -> bool:
+    """Whether the client asks for `application/graphql-response+json`."""
+    return GRAPHQL_JSON in request.headers.get("accept", "").lower()
+
+
+def _media_type(request: Request) -> str:
+    return GRAPHQL_JSON if speaks_graphql_json(request) else JSON
+
+
+def _content_type(request: AsyncHTTPRequestAdapter) -> str:
+    return (request.content_type or "").partition(";")[0].strip().lower()
+
+
+def _refusal(request: Request, refused: HTTPException) -> Response:
+    error = GraphQLError(refused.reason, extensions={"code": BAD_USER_INPUT})
+    body = json.dumps({"errors": [error.formatted]})
+    # A mutation by GET: the method is what is wrong.
+    not_by_get = request.method == "GET" and isinstance(refused.__cause__, InvalidOperationTypeError)
+    status = 405 if not_by_get else refused.status_code
+    headers = {"Allow": "POST" if not_by_get else "GET, POST"} if status == 405 else {}
+    return Response(body, status, headers, f"{_media_type(request)}; charset=utf-8")
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")

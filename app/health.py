@@ -1,0 +1,81 @@
+"""Is the process alive, and can it serve? `/healthz` asks nobody; `/readyz` asks every dependency and names the one that is away.
+
+Requests cannot be served without the database, so only that makes it 503. GitLab, the broker or live hints being away
+is `degraded`: sagas wait for them and go on by themselves.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from app.migrate import current_revision, newest_revision
+from app.services import Services
+
+TIMEOUT_S = 3.0
+
+router = APIRouter()
+
+Check = Callable[[], Awaitable[str | None]]
+"""None: well; text: what is wrong."""
+
+
+@router.get("/healthz", summary="Whether the process is alive")
+async def healthz() -> dict[str, str]:
+    """Answers while the event loop turns."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", summary="Whether requests can be served, and which dependency is away")
+async def readyz(request: Request) -> Response:
+    """503 without the database, else 200; `status` is `ready` or `degraded`."""
+    report = await readiness(request.app.state.services)
+    return JSONResponse(report, 503 if report["status"] == "unavailable" else 200)
+
+
+async def readiness(services: Services) -> dict[str, Any]:
+    """Each dependency: `{"ok": bool, "error"?: text}`."""
+    checks: dict[str, Check] = {
+        "database": lambda: _migrated(services.database.engine),
+        "gitlab": lambda: _quiet(services.forge.version()),
+        "broker": lambda: _quiet(services.publisher.ping()),
+        "live": lambda: _live(services),
+    }
+    answers = await asyncio.gather(*(_within(check) for check in checks.values()))
+    dependencies = {
+        name: {"ok": True} if error is None else {"ok": False, "error": error}
+        for name, error in zip(checks, answers, strict=True)
+    }
+    down = [name for name, answer in dependencies.items() if not answer["ok"]]
+    status = "unavailable" if "database" in down else "degraded" if down else "ready"
+    return {"status": status, "down": down, "dependencies": dependencies}
+
+
+async def _within(check: Check) -> str | None:
+    try:
+        async with asyncio.timeout(TIMEOUT_S):
+            return await check()
+    except TimeoutError:
+        return f"no answer within {TIMEOUT_S:g} s"
+    except Exception as failure:  # noqa: BLE001 - whatever it is, this dependency does not work
+        return f"{type(failure).__name__}: {failure}"
+
+
+async def _migrated(engine: AsyncEngine) -> str | None:
+    found, wanted = await current_revision(engine), newest_revision()
+    return (
+        None
+        if found == wanted
+        else f"migrations are at {found}, this release needs {wanted}: run `orchestrator migrate`"
+    )
+
+
+async def _quiet(question: Awaitable[object]) -> None:
+    await question
+
+
+async def _live(services: Services) -> str | None:
+    return services.hub.health()

@@ -1,0 +1,27 @@
+"""The service as a process: `create_app` is what a server of ASGI applications serves."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from app.services import Services, running
+from app.settings import Settings
+from app.web import build_app
+from app.wiring import engine_settings, open_services
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service as the settings say; with `engine_in_process` it also runs an engine."""
+    engine = engine_settings(settings) if settings.engine_in_process else None
+
+    @asynccontextmanager
+    async def opened() -> AsyncIterator[Services]:
+        async with open_services(settings) as services:
+            if engine is None:
+                yield services
+                return
+            async with running(services.engine(engine)):
+                yield services
+
+    return build_app(opened)

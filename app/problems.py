@@ -1,0 +1,80 @@
+"""RFC 9457 problem documents: how the REST route refuses."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from sagas.errors import Problem, RefusalCode, RefusedError, RetryableError, SagaError
+
+MEDIA_TYPE = "application/problem+json"
+RETRY_AFTER_S = 5
+
+_STATUS: dict[str, HTTPStatus] = {
+    RefusalCode.INVALID_INPUT: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RefusalCode.NOT_FOUND: HTTPStatus.NOT_FOUND,
+    RefusalCode.FORBIDDEN: HTTPStatus.FORBIDDEN,
+    RefusalCode.WRONG_STATE: HTTPStatus.CONFLICT,
+    RefusalCode.VERSION_CONFLICT: HTTPStatus.CONFLICT,
+    RefusalCode.IDEMPOTENCY_CONFLICT: HTTPStatus.CONFLICT,
+    RefusalCode.BRANCH_BUSY: HTTPStatus.CONFLICT,
+    RefusalCode.GITLAB_UNAVAILABLE: HTTPStatus.SERVICE_UNAVAILABLE,
+    RefusalCode.GITLAB_REJECTED: HTTPStatus.BAD_GATEWAY,
+    "UNAUTHENTICATED": HTTPStatus.UNAUTHORIZED,
+}
+
+
+def problem_of(error: SagaError) -> JSONResponse:
+    """The answer to a request that was refused or cannot be served now; `code` is the code of the GraphQL API."""
+    if isinstance(error, RefusedError):
+        return problem(error.code, error.problems[0].message, error.problems)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, RetryableError) else None
+    return problem(error.code, error.message, status=status)
+
+
+def problem(
+    code: str, detail: str, problems: Sequence[Problem] = (), *, status: HTTPStatus | None = None
+) -> JSONResponse:
+    """A problem document; `errors` lists every field that must be mended."""
+    status = status or _STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
+    body: dict[str, object] = {
+        "type": f"urn:balance-orchestrator:problem:{code.lower().replace('_', '-')}",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": detail,
+        "code": code,
+    }
+    if problems:
+        body["errors"] = [
+            {"code": one.code.value, "detail": one.message, "field": list(one.field or ())} for one in problems
+        ]
+    return JSONResponse(body, status.value, _headers(status), MEDIA_TYPE)
+
+
+async def http_problem(_request: Request, error: Exception) -> Response:
+    """What the framework itself refuses, such as an unknown path or a body that is not UTF-8."""
+    assert isinstance(error, HTTPException)
+    status = HTTPStatus(error.status_code)
+    return problem(status.name, str(error.detail), status=status)
+
+
+async def invalid_request(_request: Request, error: Exception) -> Response:
+    """A request that is not what a route takes; every field that must be mended is named."""
+    assert isinstance(error, RequestValidationError)
+    problems = [
+        Problem(RefusalCode.INVALID_INPUT, str(fault["msg"]), tuple(str(part) for part in fault["loc"][1:]) or None)
+        for fault in error.errors()
+    ]
+    detail = "; ".join(f"{'.'.join(one.field or ('body',))}: {one.message}" for one in problems)
+    return problem(RefusalCode.INVALID_INPUT, detail, problems)
+
+
+def _headers(status: HTTPStatus) -> dict[str, str]:
+    if status is HTTPStatus.UNAUTHORIZED:
+        return {"WWW-Authenticate": "Bearer"}
+    if status is HTTPStatus.SERVICE_UNAVAILABLE:
+        return {"Retry-After": str(RETRY_AFTER_S)}
+    return {}

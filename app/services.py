@@ -1,0 +1,133 @@
+"""What a process of the service works with, and how the parts that need no opening come together."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Protocol
+
+from app.auth import Authenticator
+from gitlab_facade.webhook import WebhookVerifier
+from sagas.catalogue import Catalogue
+from sagas.engine import Engine, EngineSettings
+from sagas.ports import Access, Announcer, ChangeFeed, Forge, TaskPublisher
+from sagas.service import Desk, SagaService
+from sagas.steps.run import Tools
+from sagas.store.database import Database
+from sagas.store.definitions import DefinitionStore
+from sagas.store.queries import Queries
+from schema.backend import Backend
+from schema.live import LiveReads
+
+log = logging.getLogger(__name__)
+
+STOP_PATIENCE_S = 10.0
+"""Longer than an engine's own grace for steps under way."""
+
+
+class CheckedForge(Forge, Protocol):
+    """GitLab, also asked whether it answers."""
+
+    async def version(self) -> str:
+        """Its version."""
+
+
+class CheckedPublisher(TaskPublisher, Protocol):
+    """The broker, also asked whether it answers."""
+
+    async def ping(self) -> None:
+        """Raises RetryableError where it does not."""
+
+
+class CheckedFeed(ChangeFeed, Protocol):
+    """The hub, also asked whether it hears."""
+
+    def health(self) -> str | None:
+        """None: well; text: what is wrong."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """Everything that a process of the service works with."""
+
+    database: Database
+    forge: CheckedForge
+    publisher: CheckedPublisher
+    hub: CheckedFeed
+    announcer: Announcer
+    access: Access
+    authenticator: Authenticator
+    definitions: DefinitionStore
+    desk: Desk
+    backend: Backend
+    webhooks: WebhookVerifier | None = None
+
+    @property
+    def sagas(self) -> SagaService:
+        """The use cases."""
+        return self.backend.sagas
+
+    def engine(self, settings: EngineSettings | None = None) -> Engine:
+        """An engine over these services, which commands of this process wake at once."""
+        tools = Tools(self.forge, self.publisher, self.database)
+        engine = Engine(tools, self.definitions, self.announcer, feed=self.hub, settings=settings)
+        self.desk.wakers.append(engine.kick_all)
+        return engine
+
+
+def assemble(
+    *,
+    database: Database,
+    forge: CheckedForge,
+    publisher: CheckedPublisher,
+    hub: CheckedFeed,
+    announcer: Announcer,
+    access: Access,
+    authenticator: Authenticator,
+    definitions: DefinitionStore,
+    catalogue: Catalogue,
+    webhooks: WebhookVerifier | None = None,
+) -> Services:
+    """The use cases and the API's backend over these adapters."""
+    desk = Desk(database, forge, access, definitions, catalogue, announcer)
+    queries = Queries(database.engine)
+    backend = Backend(
+        sagas=SagaService(desk),
+        queries=queries,
+        definitions=definitions,
+        catalogue=catalogue,
+        forge=forge,
+        access=access,
+        feed=hub,
+        live=LiveReads(queries),
+    )
+    return Services(
+        database, forge, publisher, hub, announcer, access, authenticator, definitions, desk, backend, webhooks
+    )
+
+
+@asynccontextmanager
+async def running(engine: Engine, *, patience: float = STOP_PATIENCE_S) -> AsyncIterator[None]:
+    """The engine at work; at the end it hands over what is under way, within `patience` seconds.
+
+    An engine that fails is logged when it does, and its error is raised at the end.
+    """
+    task = asyncio.create_task(engine.run(), name="engine")
+    task.add_done_callback(_complain)
+    try:
+        yield
+    finally:
+        engine.stop()
+        await asyncio.wait({task}, timeout=patience)
+        if not task.done():
+            # Leases run out by themselves: better to end late work hard than never to end.
+            log.warning("the engine did not stop within %g s; it is cancelled", patience)
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+
+
+def _complain(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (failure := task.exception()) is not None:
+        log.critical("the engine of this process has failed", exc_info=failure)

@@ -1,0 +1,56 @@
+"""The routes of the HTTP service, over services that are opened at start-up and closed at the end."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+
+from app import explorer, health, rest, webhooks
+from app.graphql_http import TRANSPORT_WS, Router, request_context
+from app.problems import http_problem, invalid_request
+from app.services import Services
+from schema.root import schema
+
+LARGEST_BODY = 2_000_000
+"""Bytes of a request; more is answered 413, as soon as the length is announced or passed."""
+
+Opener = Callable[[], AbstractAsyncContextManager[Services]]
+
+
+def build_app(opener: Opener) -> FastAPI:
+    """The routes over whatever services the opener opens."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with opener() as services:
+            app.state.services = services
+            yield
+
+    app = FastAPI(
+        title="Balance+ Orchestrator",
+        description="GraphQL at `/graphql`; here is the REST side.",
+        lifespan=lifespan,
+        redoc_url=None,
+        docs_url=None,
+        max_body_size=LARGEST_BODY,
+    )
+    app.include_router(
+        Router(schema, graphql_ide="graphiql", context_getter=request_context, subscription_protocols=[TRANSPORT_WS]),
+        prefix="/graphql",
+        include_in_schema=False,
+    )
+    for module in (rest, webhooks, health, explorer):
+        app.include_router(module.router)
+    app.mount("/static", explorer.static_files())
+    app.add_exception_handler(RequestValidationError, invalid_request)
+    app.add_exception_handler(HTTPException, http_problem)
+    app.add_exception_handler(Exception, internal_error)
+    return app
+
+
+async def internal_error(_request: Request, _error: Exception) -> Response:
+    """What a client gets to see of a fault of ours; the server's log has it whole."""
+    return JSONResponse({"type": "about:blank", "title": "Internal Server Error", "status": 500}, 500)

@@ -1,0 +1,108 @@
+"""Opens what a process of the service works with: adapters behind the ports, use cases over them.
+
+`serve`, `engine` and the command line open the same services; whoever needs an engine asks for one.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from app.access import GitLabAccess
+from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
+from app.adapters.celery_publisher import CeleryPublisher
+from app.auth import Authenticator, GitLabAuthenticator, JwtAuthenticator
+from app.demo_user import DemoUserByName
+from app.live import Hub
+from app.services import Services, assemble
+from app.settings import AuthMode, Settings
+from gitlab_facade import GitLabFacade
+from gitlab_facade.webhook import WebhookVerifier
+from sagas.catalogue import Catalogue
+from sagas.definitions import shipped_definitions
+from sagas.engine import EngineSettings
+from sagas.store.database import Database
+from sagas.store.definitions import DefinitionStore
+
+CONNECT_TIMEOUT_S = 3.05
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncIterator[Services]:
+    """Everything opened in order, and closed in the opposite one.
+
+    Raises DefinitionError for a catalogue that cannot be used or a live saga that this release cannot run, and what the
+    driver raises where the database does not answer; GitLab and the broker may be away.
+    """
+    catalogue = Catalogue.load(settings.catalogue)
+    async with AsyncExitStack() as stack:
+        database = await Database.open(settings.database_url, size=settings.database_pool_size)
+        stack.push_async_callback(database.close)
+        definitions = DefinitionStore(database)
+        await definitions.register(shipped_definitions(catalogue).values())
+        forge = _forge(settings)
+        stack.push_async_callback(forge.aclose)
+        publisher = CeleryPublisher(
+            settings.broker, settings.results, sorted({c.queue for c in catalogue.calculations})
+        )
+        stack.push_async_callback(publisher.aclose)
+        preparing = asyncio.create_task(publisher.prepare(), name="prepare the publisher")
+        stack.callback(preparing.cancel)
+        broadcast = await stack.enter_async_context(open_broadcast(settings.broadcast))
+        hub = Hub(broadcast, database)
+        await hub.start()
+        stack.push_async_callback(hub.aclose)
+        announcer = BroadcastAnnouncer(broadcast, local=hub.hint)
+        stack.push_async_callback(announcer.aclose)
+        yield assemble(
+            database=database,
+            forge=forge,
+            publisher=publisher,
+            hub=hub,
+            announcer=announcer,
+            access=GitLabAccess(forge),
+            authenticator=_authenticator(settings, forge),
+            definitions=definitions,
+            catalogue=catalogue,
+            webhooks=_webhooks(settings),
+        )
+
+
+def engine_settings(settings: Settings) -> EngineSettings:
+    """The engine's pace as the settings say."""
+    return EngineSettings(lease=settings.lease, renew_every=settings.lease / 3, concurrency=settings.engine_concurrency)
+
+
+def _forge(settings: Settings) -> GitLabFacade:
+    return GitLabFacade(
+        settings.gitlab_url,
+        settings.gitlab_token.get_secret_value(),
+        timeout=(CONNECT_TIMEOUT_S, settings.gitlab_timeout.total_seconds()),
+        concurrency=settings.gitlab_concurrency,
+    )
+
+
+def _authenticator(settings: Settings, forge: GitLabFacade) -> Authenticator:
+    match settings.auth:
+        case AuthMode.GITLAB:
+            return GitLabAuthenticator(forge)
+        case AuthMode.DEMO:
+            return DemoUserByName(forge, settings.demo_user)
+        case AuthMode.JWT:
+            # The settings refuse `jwt` without these three.
+            return JwtAuthenticator(
+                settings.jwt_issuer or "",
+                settings.jwt_audience or "",
+                settings.jwt_jwks_url or "",
+                settings.jwt_user_claim,
+                users=forge,
+            )
+
+
+def _webhooks(settings: Settings) -> WebhookVerifier | None:
+    secret, signing = settings.gitlab_webhook_secret, settings.gitlab_webhook_signing_token
+    if secret is None and signing is None:
+        return None
+    return WebhookVerifier(
+        secret=None if secret is None else secret.get_secret_value(),
+        signing_token=None if signing is None else signing.get_secret_value(),
+    )
