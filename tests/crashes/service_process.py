@@ -1,0 +1,161 @@
+"""A process of the service: an engine and the use cases over real PostgreSQL and a real GitLab's REST API.
+
+    python -m tests.crashes.service_process <plan as JSON>
+
+Plays its scenario like a client that repeats whatever got no answer, under the same idempotency keys, and ends with 0.
+"""
+
+import asyncio
+import json
+import sys
+from contextlib import suppress
+from datetime import timedelta
+from uuid import uuid4
+
+from gitlab_facade import GitLabFacade
+from sagas.catalogue import Catalogue
+from sagas.definitions import shipped_definitions
+from sagas.engine import Engine, EngineSettings
+from sagas.ids import ProjectId, SagaId
+from sagas.models import Saga, SagaStatus
+from sagas.ports import File, User
+from sagas.service import Desk, SagaService
+from sagas.steps.run import Tools
+from sagas.store import commands
+from sagas.store.database import Database
+from sagas.store.definitions import DefinitionStore
+from tests.crashes.plan import FilePublisher, Plan, Scenario
+from tests.fakes import FakeAccess, FakeAnnouncer
+from tests.support_emulator import Emulator
+from tests.world import CATALOGUE
+
+ENGINEER = User(7, "irina", "Irina Sokolova", "irina@example.test")
+PACE = EngineSettings(
+    lease=timedelta(seconds=1),
+    renew_every=timedelta(seconds=0.25),
+    poll_every=timedelta(seconds=0.1),
+    grace=timedelta(seconds=5),
+)
+FIRST_FORM = "AWAIT_USER_CONDENSER_INPUT"
+COLLEAGUES_INPUT = {"load": 50}
+
+
+class Forge(GitLabFacade):
+    """The facade; the engine `stop_once` is stopped when a CHECK first looks for an input."""
+
+    stop_once: Engine | None = None
+    stopped = False
+
+    async def get_file_content(self, project: ProjectId, path: str, *, ref: str) -> File | None:
+        if self.stop_once is not None and not self.stopped and path == "condenser_input.json":
+            self.stopped = True
+            self.stop_once.stop()
+        return await super().get_file_content(project, path, ref=ref)
+
+
+class Player:
+    """The client, a colleague who edits a file, and GitLab's webhooks."""
+
+    def __init__(self, plan: Plan, service: SagaService, database: Database) -> None:
+        self._plan = plan
+        self._service = service
+        self._database = database
+
+    async def play(self) -> None:
+        answer = await self._service.start_balance(
+            ENGINEER, project_path=self._plan.project_path, issue_iid=self._plan.issue_iid, idempotency_key="start"
+        )
+        saga = answer.saga
+        while saga.status not in {SagaStatus.COMPLETED, SagaStatus.CANCELLED}:
+            assert saga.status is not SagaStatus.FAILED, saga.error
+            if saga.status is SagaStatus.AWAITING_INPUT:
+                await self._fill_in(saga)
+            elif saga.status is SagaStatus.AWAITING_RESULT:
+                await self._while_calculating(saga)
+            await asyncio.sleep(0.05)
+            saga = await self._now(saga)
+        if saga.status is SagaStatus.COMPLETED:
+            await self._service.create_merge_request(
+                ENGINEER,
+                project_path=self._plan.project_path,
+                source_branch=saga.branch,
+                issue_iid=self._plan.issue_iid,
+                idempotency_key="merge",
+            )
+
+    async def _now(self, saga: Saga) -> Saga:
+        now = await self._database.read(lambda connection: commands.saga(connection, saga.id))
+        assert now is not None
+        return now
+
+    async def _fill_in(self, saga: Saga) -> None:
+        if self._plan.scenario is Scenario.WHOLE and saga.state == FIRST_FORM and not await self._edited(saga):
+            return
+        await self._service.advance(
+            ENGINEER,
+            SagaId(saga.id),
+            step=saga.state,
+            values={"load": 5},
+            idempotency_key=f"{saga.state}/{saga.visit}",
+        )
+
+    async def _edited(self, saga: Saga) -> bool:
+        """Whether the form shows what the colleague wrote; he writes it where he has not yet."""
+        await asyncio.to_thread(self._edit, saga.branch)
+        await self._pushed(saga)
+        draft = "SELECT document FROM draft WHERE saga_id = $1 AND state = $2 AND visit = $3"
+        shown = await self._database.read(lambda c: c.fetchval(draft, saga.id, saga.state, saga.visit))
+        return bool(shown == COLLEAGUES_INPUT)
+
+    def _edit(self, branch: str) -> None:
+        plan = self._plan
+        gitlab = Emulator(plan.gitlab_url, plan.colleague_token, 0, plan.folder)
+        path, text = "condenser_input.json", json.dumps(COLLEAGUES_INPUT)
+        if gitlab.read_file(plan.project_id, path, branch) != text:
+            gitlab.commit(plan.project_id, branch, {path: text})
+
+    async def _while_calculating(self, saga: Saga) -> None:
+        if self._plan.scenario is Scenario.CANCELLED:
+            await self._service.cancel(ENGINEER, SagaId(saga.id), reason="wrong plant", idempotency_key="cancel")
+        else:
+            await self._pushed(saga)
+
+    async def _pushed(self, saga: Saga) -> None:
+        await self._service.webhook(delivery_id=str(uuid4()), project_id=ProjectId(saga.project_id), branch=saga.branch)
+        await asyncio.sleep(0.1)
+
+
+async def main(plan: Plan) -> None:
+    database = await Database.open(plan.database_url, size=8)
+    forge = Forge(plan.gitlab_url, plan.gitlab_token)
+    try:
+        catalogue = Catalogue.from_json(CATALOGUE)
+        definitions = DefinitionStore(database)
+        await definitions.register(shipped_definitions(catalogue).values())
+        announcer = FakeAnnouncer()
+        desk = Desk(database, forge, FakeAccess(), definitions, catalogue, announcer)
+        player = asyncio.create_task(Player(plan, SagaService(desk), database).play())
+        tools = Tools(forge, FilePublisher(plan.folder), database)
+        while not player.done():
+            engine = Engine(tools, definitions, announcer, settings=PACE)
+            desk.wakers[:] = [engine.kick_all]
+            if plan.scenario is Scenario.WHOLE:
+                forge.stop_once = engine
+            await _run(engine, until=player)
+        await player
+    finally:
+        await forge.aclose()
+        await database.close()
+
+
+async def _run(engine: Engine, *, until: "asyncio.Task[None]") -> None:
+    """Run the engine until it stops by itself, or the other task ends."""
+    running = asyncio.create_task(engine.run())
+    await asyncio.wait({running, until}, return_when=asyncio.FIRST_COMPLETED)
+    engine.stop()
+    await running
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        asyncio.run(main(Plan.from_json(sys.argv[1])))

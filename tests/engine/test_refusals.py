@@ -1,0 +1,104 @@
+"""NF-ORCH-2: what a repeated, late or broken request is told; a refusal stores nothing."""
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+
+from sagas.errors import RefusalCode, RefusedError, RetryableError
+from sagas.ids import SagaId
+from sagas.models import SagaStatus
+from sagas.ports import TaskReport, TaskState
+from tests.world import ENGINEER, World
+
+BRANCH = "issue/1-test"
+STEP = "AWAIT_USER_CONDENSER_INPUT"
+NEXT_STEP = "AWAIT_USER_FEEDWATER_HEATERS_INPUT"
+
+
+async def code_of(call: Awaitable[object]) -> tuple[RefusalCode, tuple[str, ...] | None]:
+    with pytest.raises(RefusedError) as caught:
+        await call
+    return caught.value.problems[0].code, caught.value.problems[0].field
+
+
+async def failed_calculation(world: World) -> SagaId:
+    async with world.running():
+        saga = await world.start()
+        await world.give(saga.id, "condenser")
+        task = await world.published(saga.id, "condenser")
+        world.publisher.finish(task, TaskReport(TaskState.FAILED, error="too hot"))
+        await world.pushed(BRANCH)
+        await world.is_now(saga.id, SagaStatus.FAILED)
+    return SagaId(saga.id)
+
+
+async def test_values_for_a_step_seen_before_the_saga_left_it_are_a_version_conflict(world: World) -> None:
+    async with world.running():
+        saga = await world.start()
+        seen = await world.reaches(saga.id, STEP, SagaStatus.AWAITING_INPUT)
+        await world.give(saga.id, "condenser")
+        await world.work(saga.id, "condenser")
+        now = await world.reaches(saga.id, NEXT_STEP, SagaStatus.AWAITING_INPUT)
+    saga_id = SagaId(saga.id)
+
+    def give(version: int | None) -> Awaitable[object]:
+        return world.service.advance(ENGINEER, saga_id, step=STEP, values={"load": 7}, expected_version=version)
+
+    assert await code_of(give(seen.version)) == (RefusalCode.VERSION_CONFLICT, ("expectedVersion",))
+    assert await code_of(give(now.version)) == (RefusalCode.WRONG_STATE, ("step",))
+    assert await code_of(give(None)) == (RefusalCode.WRONG_STATE, ("step",))
+    assert (await world.saga(saga.id)).version == now.version
+
+
+async def test_a_repeated_retry_gets_its_answer_though_gitlab_is_away(world: World) -> None:
+    saga_id = await failed_calculation(world)
+    first = await world.service.retry(ENGINEER, saga_id, from_step=STEP, idempotency_key="r")
+    world.forge.fail_next("get_file_content", RetryableError("GITLAB_UNAVAILABLE", "503"))
+    again = await world.service.retry(ENGINEER, saga_id, from_step=STEP, idempotency_key="r")
+    assert (first.created, again.created) == (True, False)
+    assert again.saga.version == first.saga.version
+
+
+async def test_a_retry_while_nobody_can_say_who_may_is_refused_like_every_command(world: World) -> None:
+    saga_id = await failed_calculation(world)
+    world.access.fail_next(RetryableError("GITLAB_UNAVAILABLE", "503"))
+    assert (await code_of(world.service.retry(ENGINEER, saga_id)))[0] is RefusalCode.GITLAB_UNAVAILABLE
+    assert (await world.saga(saga_id)).status is SagaStatus.FAILED
+
+
+async def test_text_that_cannot_be_stored_is_refused_by_its_field(world: World) -> None:
+    saga = await world.start()
+    identity, service = SagaId(saga.id), world.service
+    calls: list[tuple[str, Callable[[str], Awaitable[object]]]] = [
+        ("idempotencyKey", lambda text: service.pause(ENGINEER, identity, idempotency_key=text)),
+        ("reason", lambda text: service.cancel(ENGINEER, identity, reason=text)),
+        ("step", lambda text: service.advance(ENGINEER, identity, step=text, values={})),
+        (
+            "title",
+            lambda text: service.create_merge_request(
+                ENGINEER, project_path="plant/unit", source_branch=BRANCH, title=text
+            ),
+        ),
+    ]
+    for field, call in calls:
+        for text in ("a\0b", "a\ud800b"):
+            assert await code_of(call(text)) == (RefusalCode.INVALID_INPUT, (field,))
+    assert (await world.saga(saga.id)).version == saga.version
+
+
+async def test_a_key_goes_on_naming_the_merge_request_that_it_found(world: World) -> None:
+    """Closed by hand meanwhile, it is still the answer: a repeat opens nothing."""
+    world.forge.write(world.project, BRANCH, "notes.md", "x")
+
+    async with world.running():
+        opened = await world.service.create_merge_request(ENGINEER, project_path="plant/unit", source_branch=BRANCH)
+        found = await world.service.create_merge_request(
+            ENGINEER, project_path="plant/unit", source_branch=BRANCH, idempotency_key="k"
+        )
+        world.forge.set_merge_request_state(world.project, opened.merge_request.iid, "closed")
+        again = await world.service.create_merge_request(
+            ENGINEER, project_path="plant/unit", source_branch=BRANCH, idempotency_key="k"
+        )
+    assert (opened.created, found.created, again.created) == (True, False, False)
+    assert {answer.merge_request.iid for answer in (opened, found, again)} == {opened.merge_request.iid}
+    assert again.merge_request.state == "closed"

@@ -1,0 +1,119 @@
+"""In-memory adapters for every port of `sagas.ports` that the engine calls, for tests that need no outside.
+
+    forge = FakeForge()
+    project = forge.add_project("plant/unit-1", {"balance_input.json": "{}"})
+    forge.fail_next("create_commit", UnknownOutcomeError("GITLAB_UNAVAILABLE", "cut"), after=True)
+
+`FakeForge` is in `tests/fake_forge.py`; the contract tests hold it and the real facade to one behaviour.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from sagas.ids import ProjectId, TaskId
+from sagas.ports import (
+    Access,
+    AccessLevel,
+    Announcer,
+    Forge,
+    Hint,
+    TaskMessage,
+    TaskPublisher,
+    TaskReport,
+    TaskState,
+    User,
+)
+from tests.fake_forge import ENGINEER, SERVICE, WORKER, Call, FakeForge
+
+__all__ = ["ENGINEER", "SERVICE", "WORKER", "Call", "FakeAccess", "FakeAnnouncer", "FakeForge", "FakePublisher"]
+
+
+class FakePublisher:
+    """A broker that confirms at once, and a result backend that knows what `finish` told it.
+
+    `published` lists every message handed over, doubles included; `revoked` every task that was revoked.
+    """
+
+    def __init__(self) -> None:
+        self.published: list[TaskMessage] = []
+        self.revoked: list[TaskId] = []
+        self._reports: dict[TaskId, TaskReport] = {}
+        self._faults: list[tuple[str, BaseException, bool]] = []
+
+    async def publish(self, message: TaskMessage) -> None:
+        self._raise_planned("publish", after=False)
+        self.published.append(message)
+        self._raise_planned("publish", after=True)
+
+    async def report(self, task: TaskId) -> TaskReport:
+        self._raise_planned("report", after=False)
+        return self._reports.get(task, TaskReport(TaskState.PENDING))
+
+    async def revoke(self, task: TaskId) -> None:
+        self._raise_planned("revoke", after=False)
+        self.revoked.append(task)
+
+    def finish(self, task: TaskId, report: TaskReport) -> None:
+        """From now on the result backend answers this for the task."""
+        self._reports[task] = report
+
+    def fail_next(self, method: str, error: BaseException, *, after: bool = False, times: int = 1) -> None:
+        """Let the next calls raise; `after`: the broker has the message and only the confirmation is lost."""
+        if method not in {"publish", "report", "revoke"}:
+            raise ValueError(f"the port has no method {method!r}")
+        self._faults.extend([(method, error, after)] * times)
+
+    def times_published(self, task: TaskId) -> int:
+        return Counter(message.id for message in self.published)[task]
+
+    def last(self) -> TaskMessage:
+        """The newest message; an AssertionError where there is none, so that `eventually` waits for it."""
+        assert self.published, "nothing was published"
+        return self.published[-1]
+
+    def _raise_planned(self, method: str, *, after: bool) -> None:
+        for fault in self._faults:
+            if fault[0] == method and fault[2] is after:
+                self._faults.remove(fault)
+                raise fault[1]
+
+
+class FakeAnnouncer:
+    """Keeps every hint in `hints`, in order."""
+
+    def __init__(self) -> None:
+        self.hints: list[Hint] = []
+
+    def announce(self, hints: Sequence[Hint]) -> None:
+        self.hints.extend(hints)
+
+
+class FakeAccess:
+    """Roles as a test sets them; `default` for everybody else."""
+
+    def __init__(self, default: AccessLevel = AccessLevel.DEVELOPER) -> None:
+        self.default = default
+        self.asked: list[tuple[int, ProjectId]] = []
+        self._levels: dict[tuple[int, ProjectId], AccessLevel] = {}
+        self._fault: Exception | None = None
+
+    def set(self, user: User, project: ProjectId, level: AccessLevel) -> None:
+        self._levels[user.id, project] = level
+
+    def fail_next(self, error: Exception) -> None:
+        self._fault = error
+
+    async def level(self, user: User, project: ProjectId) -> AccessLevel:
+        self.asked.append((user.id, project))
+        if self._fault is not None:
+            fault, self._fault = self._fault, None
+            raise fault
+        return self._levels.get((user.id, project), self.default)
+
+    async def readable(self, user: User, projects: Sequence[ProjectId]) -> frozenset[ProjectId]:
+        return frozenset([project for project in projects if await self.level(user, project) > AccessLevel.NONE])
+
+
+def _conforms() -> tuple[Forge, TaskPublisher, Announcer, Access]:
+    """Never called: the type checker holds the fakes to the ports here."""
+    return FakeForge(), FakePublisher(), FakeAnnouncer(), FakeAccess()

@@ -1,0 +1,179 @@
+"""Who is asking: every way in, and every way that must stay shut."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping
+
+import jwt
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from jwt.algorithms import RSAAlgorithm
+
+from app.auth import DemoAuthenticator, GitLabAuthenticator, JwtAuthenticator, UnauthenticatedError
+from gitlab_facade import TokenRefusedError
+from sagas.errors import RetryableError
+from sagas.ports import User
+from tests.facade.scripted_server import Reply, ScriptedServer, refused_url
+from tests.fakes import ENGINEER
+
+ISSUER, AUDIENCE = "https://gateway.example.test", "orchestrator"
+KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+MakeToken = Callable[..., str]
+
+
+class Users:
+    """GitLab as the authenticators ask it."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.fault: Exception | None = None
+
+    async def current_user(self, token: str) -> User:
+        self.asked.append(token)
+        if self.fault is not None:
+            raise self.fault
+        if token != "good-token":
+            raise TokenRefusedError("GitLab does not accept this token: 401 Unauthorized")
+        return ENGINEER
+
+    async def user(self, ref: int | str) -> User | None:
+        self.asked.append(ref)
+        return ENGINEER if ref == ENGINEER.id else None
+
+
+@pytest.fixture
+def key_server() -> Iterator[ScriptedServer]:
+    key = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "k1", "use": "sig", "alg": "RS256"}
+    with ScriptedServer().running() as server:
+        server.otherwise = lambda _: Reply(200, {"keys": [key]})
+        yield server
+
+
+def _claims(**changes: object) -> dict[str, object]:
+    claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600, "sub": "2", "preferred_username": "ada"}
+    return {name: value for name, value in (claims | changes).items() if value is not None}
+
+
+def _token(key: object = KEY, algorithm: str = "RS256", kid: str = "k1", **changes: object) -> str:
+    return jwt.encode(_claims(**changes), key, algorithm=algorithm, headers={"kid": kid})  # type: ignore[arg-type]  # wrong keys are the point
+
+
+def _gateway(server: ScriptedServer, users: Users | None = None) -> JwtAuthenticator:
+    return JwtAuthenticator(ISSUER, AUDIENCE, f"{server.url}/keys", "sub", users=users)
+
+
+async def test_a_gitlab_token_is_asked_about_once() -> None:
+    users = Users()
+    authenticator = GitLabAuthenticator(users)
+    for _ in range(3):
+        assert await authenticator.authenticate("good-token") == ENGINEER
+    assert users.asked == ["good-token"]
+    authenticator.forget()
+    await authenticator.authenticate("good-token")
+    assert len(users.asked) == 2
+
+
+async def test_the_cache_holds_no_token() -> None:
+    authenticator = GitLabAuthenticator(Users())
+    await authenticator.authenticate("good-token")
+    keys = list(authenticator._users._answers)
+    assert keys
+    assert not any(b"good-token" in key for key in keys)
+
+
+@pytest.mark.parametrize("token", [None, "", "  ", "two words", "line\nbreak", "кириллица", "x" * 8193])
+async def test_what_cannot_be_a_token_never_reaches_gitlab(token: str | None) -> None:
+    users = Users()
+    with pytest.raises(UnauthenticatedError, match="GitLab personal or OAuth"):
+        await GitLabAuthenticator(users).authenticate(token)
+    assert users.asked == []
+
+
+async def test_a_refused_token_is_unauthenticated_and_gitlab_being_away_is_not() -> None:
+    users = Users()
+    authenticator = GitLabAuthenticator(users)
+    with pytest.raises(UnauthenticatedError, match="401") as caught:
+        await authenticator.authenticate("bad-token")
+    assert "bad-token" not in str(caught.value)
+    users.fault = RetryableError("GITLAB_UNAVAILABLE", "away")
+    with pytest.raises(RetryableError):
+        await authenticator.authenticate("good-token")
+
+
+async def test_the_gateways_token_names_the_user(key_server: ScriptedServer) -> None:
+    token = _token(name="Ada", email="ada@example.test")
+    assert await _gateway(key_server).authenticate(token) == User(2, "ada", "Ada", "ada@example.test")
+    assert (await _gateway(key_server).authenticate(_token(email="x@y", email_verified=False))).email is None
+
+
+async def test_the_keys_are_fetched_once(key_server: ScriptedServer) -> None:
+    authenticator = _gateway(key_server)
+    for _ in range(3):
+        await authenticator.authenticate(_token())
+    assert len(key_server.requests) == 1
+
+
+async def test_gitlab_knows_the_users_name_better_than_the_token(key_server: ScriptedServer) -> None:
+    users = Users()
+    authenticator = _gateway(key_server, users=users)
+    assert await authenticator.authenticate(_token(preferred_username="forged")) == ENGINEER
+    await authenticator.authenticate(_token())
+    assert users.asked == [2]
+    with pytest.raises(UnauthenticatedError, match="no user with the id 99"):
+        await authenticator.authenticate(_token(sub="99"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"exp": 1_000_000_000}, id="expired"),
+        pytest.param({"exp": None}, id="never expires"),
+        pytest.param({"iss": "https://elsewhere.example.test"}, id="other issuer"),
+        pytest.param({"iss": None}, id="no issuer"),
+        pytest.param({"aud": "another-service"}, id="other audience"),
+        pytest.param({"aud": None}, id="no audience"),
+        pytest.param({"nbf": 4_000_000_000}, id="not yet valid"),
+        pytest.param({"sub": None}, id="no user"),
+        pytest.param({"sub": "ada"}, id="a name instead of an id"),
+        pytest.param({"sub": "-2"}, id="negative"),
+        pytest.param({"sub": "0"}, id="zero"),
+        pytest.param({"key": FOREIGN_KEY}, id="signed by somebody else"),
+        pytest.param(
+            {"key": "a shared secret that is long enough to be taken", "algorithm": "HS256"}, id="shared secret"
+        ),
+        pytest.param({"key": None, "algorithm": "none"}, id="unsigned"),
+        pytest.param({"kid": "k2"}, id="unknown key"),
+    ],
+)
+async def test_any_fault_of_the_gateways_token_keeps_the_door_shut(
+    key_server: ScriptedServer, changes: Mapping[str, object]
+) -> None:
+    token = _token(**changes)  # type: ignore[arg-type]  # keys and claims of every kind
+    with pytest.raises(UnauthenticatedError):
+        await _gateway(key_server).authenticate(token)
+
+
+@pytest.mark.parametrize("token", ["", "abc", "a.b.c", "e30.e30."])
+async def test_nonsense_instead_of_a_token_is_unauthenticated(key_server: ScriptedServer, token: str) -> None:
+    with pytest.raises(UnauthenticatedError):
+        await _gateway(key_server).authenticate(token)
+
+
+async def test_keys_that_cannot_be_fetched_are_an_outage_and_not_the_users_fault() -> None:
+    authenticator = JwtAuthenticator(ISSUER, AUDIENCE, f"{refused_url()}/keys", "sub")
+    with pytest.raises(RetryableError) as caught:
+        await authenticator.authenticate(_token())
+    assert caught.value.outage
+
+
+def test_algorithms_with_a_shared_secret_cannot_be_configured() -> None:
+    for algorithm in ("HS256", "none"):
+        with pytest.raises(ValueError, match=algorithm):
+            JwtAuthenticator(ISSUER, AUDIENCE, "http://127.0.0.1/keys", "sub", algorithms=["RS256", algorithm])
+
+
+async def test_in_the_demo_everybody_is_the_one_user() -> None:
+    assert await DemoAuthenticator(ENGINEER).authenticate(None) == ENGINEER
+    assert await DemoAuthenticator(ENGINEER).authenticate("anything") == ENGINEER

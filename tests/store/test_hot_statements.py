@@ -1,0 +1,104 @@
+"""NF-ORCH-1: the engine's hot statements keep their plans, on every version of PostgreSQL that we promise."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from sagas.store.claims import CLAIM
+from sagas.store.feed import FEED
+from sagas.store.tasks import PRODUCED
+from sagas.store.watching import LOOKS
+
+_PARKED = """
+INSERT INTO saga_definition (name, version, hash, document) VALUES ('d', 1, 'h', '{}');
+INSERT INTO saga (id, definition_name, definition_version, state, visit, status, version, project_id, project_path,
+                  branch, natural_key, started_by_id, due_at, look_at)
+SELECT gen_random_uuid(), 'd', 1, 'AWAIT', 1, 'AWAITING_INPUT', 1, 1, 'p', 'b' || n, 'k' || n, 1,
+       CASE WHEN n % 500 = 0 THEN now() - interval '1 minute' END,
+       CASE WHEN n % 400 = 0 THEN now() - interval '1 minute' END
+FROM generate_series(1, 20000) AS n;
+INSERT INTO calculation_task (id, saga_id, state, visit, calculation, status, name, queue, project_id, repo_url, branch,
+                              commit_hash, input_files, output_file, output_blob)
+SELECT gen_random_uuid(), id, 'D', 1, 'c', 'SUCCEEDED', 't', 'q', project_id, 'r', branch, 'h', '{}', 'o', 'blob'
+FROM saga;
+ANALYZE;
+"""
+
+
+@pytest.fixture
+async def crowded(any_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """20,000 parked sagas, of which 40 are due and 50 to be looked after."""
+    connection = await asyncpg.connect(any_database_url)
+    await connection.execute(_PARKED)
+    yield connection
+    await connection.close()
+
+
+async def plan(connection: asyncpg.Connection, statement: str, *arguments: object) -> list[dict[str, Any]]:
+    """All nodes of the statement's plan."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        explained = await connection.fetchval(f"EXPLAIN (FORMAT JSON) {statement}", *arguments)
+    finally:
+        await transaction.rollback()
+    nodes, found = [json.loads(explained)[0]["Plan"]], []
+    while nodes:
+        node = nodes.pop()
+        found.append(node)
+        nodes.extend(node.get("Plans", []))
+    return found
+
+
+async def test_a_claim_reads_the_partial_index_of_due_sagas_and_never_the_table(crowded: asyncpg.Connection) -> None:
+    nodes = await plan(crowded, CLAIM, 32, timedelta(seconds=6), uuid4())
+    assert any(node.get("Index Name") == "ix_saga_due" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+
+
+async def test_looks_read_their_partial_index_and_never_the_table(crowded: asyncpg.Connection) -> None:
+    nodes = await plan(crowded, LOOKS, 8, 60.0)
+    assert any(node.get("Index Name") == "ix_saga_look" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+
+
+async def test_asking_who_made_an_output_reads_an_index(crowded: asyncpg.Connection) -> None:
+    nodes = await plan(crowded, PRODUCED, 1, "b77", "c", "blob")
+    assert any(node.get("Index Name") == "ix_calculation_task_output" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+
+
+async def test_parked_sagas_are_in_no_index_that_a_claim_walks(crowded: asyncpg.Connection) -> None:
+    entries = await crowded.fetchval("SELECT reltuples FROM pg_class WHERE relname = 'ix_saga_due'")
+    assert entries == 40
+
+
+async def test_claims_of_two_engines_never_overlap(crowded: asyncpg.Connection, any_database_url: str) -> None:
+    other = await asyncpg.connect(any_database_url)
+    try:
+        batches = await asyncio.gather(
+            crowded.fetch(CLAIM, 25, timedelta(seconds=60), uuid4()),
+            other.fetch(CLAIM, 25, timedelta(seconds=60), uuid4()),
+        )
+    finally:
+        await other.close()
+    ids = [record["id"] for batch in batches for record in batch]
+    assert len(ids) == len(set(ids)) == 40
+
+
+async def test_the_safety_read_walks_its_index_from_where_it_stands(crowded: asyncpg.Connection) -> None:
+    await crowded.execute(
+        "INSERT INTO saga_event (saga_id, version, type, to_state, status, actor) "
+        "SELECT id, n, 'ENTERED', 'S', 'RUNNING', 'engine' FROM saga, generate_series(2, 4) AS n"
+    )
+    await crowded.execute("ANALYZE saga_event")
+    position = await crowded.fetchval("SELECT pg_snapshot_xmin(pg_current_snapshot())::text")
+    nodes = await plan(crowded, FEED, position, UUID(int=0), 0, 1000)
+    assert any(node.get("Index Name") == "ix_saga_event_feed" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
