@@ -44,7 +44,7 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff format .
 
 test: lint services graphiql ## everything: lint, then all tests on all cores; ARGS go to pytest
-	@$(BIN)/pytest -n auto --dist loadgroup $(ARGS)
+	@$(BIN)/python -m tests.run $(ARGS)
 
 services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreSQL (as root on Debian; else told)
 	@tests/install-services

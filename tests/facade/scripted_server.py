@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from http.client import responses
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -105,11 +106,12 @@ class ScriptedServer:
 
             def _send(self, reply: Reply) -> None:
                 self.send_response(reply.status, responses.get(reply.status, "?"))
-                headers = {"Content-Type": reply.media_type, "Content-Length": str(len(reply.body)), **reply.headers}
+                body = b"" if reply.status == HTTPStatus.NO_CONTENT else reply.body  # a client reads none after it
+                headers = {"Content-Type": reply.media_type, "Content-Length": str(len(body)), **reply.headers}
                 for name, value in headers.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(reply.body)
+                self.wfile.write(body)
 
             do_GET = do_POST = do_PUT = do_DELETE = do_HEAD = _serve
 

@@ -40,26 +40,26 @@ async def test_a_write_is_sent_once_and_its_loss_is_an_unknown_outcome(
 
 
 async def test_a_write_that_takes_too_long_is_an_unknown_outcome_and_is_not_repeated(
-    server: ScriptedServer, facade: GitLabFacade
+    server: ScriptedServer, impatient_facade: GitLabFacade
 ) -> None:
     answer = threading.Event()
     server.will(Reply(201, COMMIT, wait=answer))
     try:
         with pytest.raises(UnknownOutcomeError, match="ReadTimeout"):
-            await _commit(facade)
+            await _commit(impatient_facade)
     finally:
         answer.set()
     assert len(server.requests) == 1
 
 
 async def test_a_slow_read_times_out_as_retryable_and_is_not_repeated(
-    server: ScriptedServer, facade: GitLabFacade
+    server: ScriptedServer, impatient_facade: GitLabFacade
 ) -> None:
     answer = threading.Event()
     server.will(Reply(200, BRANCH, wait=answer))
     try:
         with pytest.raises(RetryableError) as caught:
-            await facade.branch(P, "main")
+            await impatient_facade.branch(P, "main")
     finally:
         answer.set()
     assert type(caught.value) is RetryableError
