@@ -5,7 +5,7 @@ entries; it does no I/O and takes the time from the database. `store/` writes th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -23,7 +23,7 @@ FIRST_LOOK_S = 2.0
 LONGEST_LOOK_S = 60.0
 FORM_LOOK_S = 15.0
 
-COLUMNS: tuple[str, ...] = tuple(column.name for column in Saga.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
+COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Saga))
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Change:
 
     def __post_init__(self) -> None:
         """Work on a copy: the row as locked stays as it was."""
-        self.saga = Saga(**{name: getattr(self.saga, name) for name in COLUMNS})
+        self.saga = replace(self.saga)
         self.context = SagaContext.from_json(self.saga.context)
 
     # -- the journal

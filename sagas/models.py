@@ -3,6 +3,7 @@
 Times are the database's (`clock_timestamp()`), never a process's. Nothing here needs more than PostgreSQL 14.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -161,8 +162,59 @@ class SagaDefinitionRow(SQLModel, table=True):
     created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
 
 
-class Saga(SQLModel, table=True):
-    """One running instance. `context` holds names, hashes, blob ids and a summary per step, never documents.
+@dataclass(slots=True, kw_only=True)
+class Saga:
+    """One running instance, as a row of `SagaRow`; `context` holds names, hashes, blob ids and a summary per step.
+
+    A plain object and no SQLModel: the engine makes three for each transition, and a mapped one costs thirty times as much.
+    """
+
+    id: UUID
+    definition_name: str
+    definition_version: int
+    state: str
+    visit: int
+    """The n-th entry into `state`; with it the effect key."""
+    attempts: int = 0
+    """Failed attempts of this visit so far."""
+    status: SagaStatus
+    version: int
+    """The version of the newest event."""
+    context: dict[str, Any] = field(default_factory=dict)
+    project_id: int
+    project_path: str
+    issue_iid: int | None = None
+    branch: str
+    writes: list[str] = field(default_factory=list)
+    """The calculations whose files this saga may write: two live sagas never share one on a branch."""
+    natural_key: str
+    """What makes two requests without a key the same while the saga lives."""
+    started_by_id: int
+    started_by: dict[str, Any]
+    """The user who started it: {id, username, name, email, avatarUrl}."""
+    due_at: datetime | None = None
+    """When an engine must look at it; while leased, the lease's end; None: nothing to do until a signal."""
+    lease_token: UUID | None = None
+    look_at: datetime | None = None
+    """When the watcher looks at GitLab and the result backend for a waiting saga."""
+    look_interval_s: float = 2.0
+    deadline_at: datetime | None = None
+    next_attempt_at: datetime | None = None
+    waiting_since: datetime | None = None
+    signals: int = 0
+    signals_seen: int = 0
+    wanted: Wanted | None = None
+    wanted_by: dict[str, Any] | None = None
+    """Who wants it and how: {actor, compensate?, reason?}."""
+    error: dict[str, Any] | None = None
+    """{code, message, retryable, occurredAt}."""
+    created_at: datetime
+    updated_at: datetime
+    finished_at: datetime | None = None
+
+
+class SagaRow(SQLModel, table=True):
+    """The table of sagas. Code works with `Saga`, which says what the columns mean.
 
     Every update touches `due_at`, so no index on the hot path can be kept out of it: rows are short and the
     fill factor leaves room for the next version on the same page.
@@ -197,30 +249,22 @@ class Saga(SQLModel, table=True):
     definition_version: int = Field(sa_column=Column(Integer, nullable=False))
     state: str = Field(sa_column=Column(Text, nullable=False))
     visit: int = Field(sa_column=Column(Integer, nullable=False))
-    """The n-th entry into `state`; with it the effect key."""
     attempts: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
-    """Failed attempts of this visit so far."""
     status: SagaStatus = Field(sa_column=Column(EnumText(SagaStatus), nullable=False))
     version: int = Field(sa_column=Column(Integer, nullable=False))
-    """The version of the newest event."""
     context: dict[str, Any] = Field(sa_column=_jsonb())
     project_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     project_path: str = Field(sa_column=Column(Text, nullable=False))
     issue_iid: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
     branch: str = Field(sa_column=Column(Text, nullable=False))
     writes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False, server_default=text("'{}'")))
-    """The calculations whose files this saga may write: two live sagas never share one on a branch."""
     natural_key: str = Field(sa_column=Column(Text, nullable=False))
-    """What makes two requests without a key the same while the saga lives."""
     started_by_id: int = Field(sa_column=Column(BigInteger, nullable=False))
     started_by: dict[str, Any] = Field(sa_column=_jsonb())
-    """The user who started it: {id, username, name, email, avatarUrl}."""
 
     due_at: datetime | None = Field(default=None, sa_column=_timestamp())
-    """When an engine must look at it; while leased, the lease's end; None: nothing to do until a signal."""
     lease_token: UUID | None = Field(default=None, sa_column=Column(Uuid(), nullable=True))
     look_at: datetime | None = Field(default=None, sa_column=_timestamp())
-    """When the watcher looks at GitLab and the result backend for a waiting saga."""
     look_interval_s: float = Field(default=2.0, sa_column_kwargs={"server_default": text("2")})
     deadline_at: datetime | None = Field(default=None, sa_column=_timestamp())
     next_attempt_at: datetime | None = Field(default=None, sa_column=_timestamp())
@@ -229,9 +273,7 @@ class Saga(SQLModel, table=True):
     signals_seen: int = Field(default=0, sa_column=Column(Integer, nullable=False, server_default=text("0")))
     wanted: Wanted | None = Field(default=None, sa_column=Column(EnumText(Wanted), nullable=True))
     wanted_by: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
-    """Who wants it and how: {actor, compensate?, reason?}."""
     error: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
-    """{code, message, retryable, occurredAt}."""
     created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
     updated_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
     finished_at: datetime | None = Field(default=None, sa_column=_timestamp())

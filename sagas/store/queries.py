@@ -16,6 +16,7 @@ from sqlalchemy import (
     ColumnElement,
     DateTime,
     Integer,
+    Select,
     Uuid,
     bindparam,
     func,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     true,
     tuple_,
 )
+from sqlalchemy import select as select_columns
 from sqlalchemy.ext.asyncio import AsyncEngine
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
@@ -32,12 +34,13 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from sagas import merge_request
 from sagas.ids import ProjectId, SagaId, TaskId
-from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaStatus
+from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaRow, SagaStatus
 from sagas.store.pages import EventKey, Page, SagaKey, Window
 
 __all__ = ["Page", "Queries", "SagaFilter"]
 
 T = TypeVar("T")
+_SAGA = tuple(SagaRow.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
 
 # A loose index scan: one index probe per project, however many sagas each has.
 PROJECT_IDS = text("""
@@ -83,7 +86,7 @@ class Queries:
 
     async def sagas(self, ids: Sequence[SagaId]) -> dict[SagaId, Saga]:
         """Those of the sagas that exist, as they are now."""
-        rows = await self._rows(sagas_by_id_statement(ids))
+        rows = await self._sagas(sagas_by_id_statement(ids))
         return {SagaId(row.id): row for row in rows}
 
     async def page(
@@ -106,10 +109,10 @@ class Queries:
 
         async def reaches(backwards: bool) -> bool:
             statement = sagas_statement(asked, projects, reached(window, backwards=backwards), limit=1)
-            return bool(await self._rows(statement))
+            return bool(await self._sagas(statement))
 
         limit, oldest_first = window.size + 1, window.from_end
-        rows = await self._rows(
+        rows = await self._sagas(
             sagas_statement(asked, projects, bounded(window), limit=limit, oldest_first=oldest_first)
         )
         return await window.page(rows, lambda row: SagaKey(row.created_at, row.id).cursor(), reaches=reaches)
@@ -118,7 +121,7 @@ class Queries:
         """How many sagas `page` walks over."""
         if asked.fits_nothing or projects == frozenset():
             return 0
-        (count,) = await self._rows(select(func.count()).select_from(Saga).where(*_conditions(asked, projects)))
+        (count,) = await self._rows(select(func.count()).select_from(SagaRow).where(*_conditions(asked, projects)))
         return count
 
     async def project_ids(self) -> Sequence[ProjectId]:
@@ -201,6 +204,13 @@ class Queries:
 
         return await self._read(read)
 
+    async def _sagas(self, statement: Select[Any]) -> Sequence[Saga]:
+        async def read(session: AsyncSession) -> Sequence[Saga]:
+            connection = await session.connection()
+            return [Saga(**row) for row in (await connection.execute(statement)).mappings()]
+
+        return await self._read(read)
+
     async def _read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         async def alone() -> T:
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
@@ -215,7 +225,7 @@ class Queries:
         return await asyncio.shield(task)
 
 
-_saga_key = tuple_(col(Saga.created_at), col(Saga.id))
+_saga_key = tuple_(col(SagaRow.created_at), col(SagaRow.id))
 
 
 def _saga_literal(key: SagaKey) -> Any:
@@ -243,29 +253,29 @@ def sagas_statement(
     *,
     limit: int,
     oldest_first: bool = False,
-) -> SelectOfScalar[Saga]:
+) -> Select[Any]:
     """The sagas that fit, in order of their keys, from whatever index has them in this order already."""
-    created, identity = col(Saga.created_at), col(Saga.id)
+    created, identity = col(SagaRow.created_at), col(SagaRow.id)
     order = (created, identity) if oldest_first else (created.desc(), identity.desc())
     if projects is None or asked.project_path is not None or asked.started_by_id is not None:
         conditions = _conditions(asked, projects)
-        return select(Saga).where(*conditions, *bounds).order_by(*order).limit(_inline(limit))
+        return select_columns(*_SAGA).where(*conditions, *bounds).order_by(*order).limit(_inline(limit))
     # Each project's newest by its own index, then the newest of these: no sort ever sees more than a page per project.
     project = func.unnest(_project_array(projects)).table_valued("id", name="project").render_derived()
     conditions = _conditions(asked, None)
     newest = (
         select(identity, created)
-        .where(col(Saga.project_id) == project.c.id, *conditions, *bounds)
+        .where(col(SagaRow.project_id) == project.c.id, *conditions, *bounds)
         .order_by(*order)
         .limit(_inline(limit))
         .correlate(project)
         .lateral("newest")
     )
     return (
-        select(Saga)
+        select_columns(*_SAGA)
         .select_from(project)
         .join(newest, true())
-        .join(Saga, identity == newest.c.id)
+        .join(SagaRow, identity == newest.c.id)
         .order_by(*order)
         .limit(_inline(limit))
     )
@@ -280,9 +290,9 @@ def events_statement(
     return select(SagaEvent).where(col(SagaEvent.saga_id) == saga_id, *bounds).order_by(order).limit(_inline(limit))
 
 
-def sagas_by_id_statement(ids: Sequence[SagaId]) -> SelectOfScalar[Saga]:
+def sagas_by_id_statement(ids: Sequence[SagaId]) -> Select[Any]:
     """The sagas with these ids."""
-    return select(Saga).where(col(Saga.id) == _any_of(ids))
+    return select_columns(*_SAGA).where(col(SagaRow.id) == _any_of(ids))
 
 
 def tasks_statement(saga_ids: Sequence[SagaId]) -> SelectOfScalar[CalculationTask]:
@@ -294,28 +304,28 @@ def tasks_statement(saga_ids: Sequence[SagaId]) -> SelectOfScalar[CalculationTas
 def drafts_statement(saga_ids: Sequence[SagaId]) -> SelectOfScalar[Draft]:
     """The drafts of these sagas' present visits."""
     present = (
-        (col(Draft.saga_id) == col(Saga.id))
-        & (col(Draft.state) == col(Saga.state))
-        & (col(Draft.visit) == col(Saga.visit))
+        (col(Draft.saga_id) == col(SagaRow.id))
+        & (col(Draft.state) == col(SagaRow.state))
+        & (col(Draft.visit) == col(SagaRow.visit))
     )
-    return select(Draft).join(Saga, present).where(col(Saga.id) == _any_of(saga_ids))
+    return select(Draft).join(SagaRow, present).where(col(SagaRow.id) == _any_of(saga_ids))
 
 
 def _conditions(asked: SagaFilter, projects: frozenset[ProjectId] | None) -> list[ColumnElement[bool]]:
     equal = {
-        col(Saga.project_path): asked.project_path,
-        col(Saga.issue_iid): asked.issue_iid,
-        col(Saga.branch): asked.branch,
-        col(Saga.definition_name): asked.definition,
-        col(Saga.started_by_id): asked.started_by_id,
+        col(SagaRow.project_path): asked.project_path,
+        col(SagaRow.issue_iid): asked.issue_iid,
+        col(SagaRow.branch): asked.branch,
+        col(SagaRow.definition_name): asked.definition,
+        col(SagaRow.started_by_id): asked.started_by_id,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
     if asked.definition is None:
-        conditions.append(col(Saga.definition_name) != merge_request.NAME)
+        conditions.append(col(SagaRow.definition_name) != merge_request.NAME)
     if projects is not None:
-        conditions.append(col(Saga.project_id) == func.any(_project_array(projects)))
+        conditions.append(col(SagaRow.project_id) == func.any(_project_array(projects)))
     if asked.statuses is not None:
-        conditions.append(col(Saga.status).in_(asked.statuses))
+        conditions.append(col(SagaRow.status).in_(asked.statuses))
         if all(status.live for status in asked.statuses):
             # In the words of the partial index of live sagas, so that the planner may use it.
             conditions.append(literal_column("saga.status NOT IN ('COMPLETED', 'CANCELLED')", Boolean()))

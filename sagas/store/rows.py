@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 
 import asyncpg
 
@@ -10,13 +11,15 @@ from sagas.models import CalculationTask, Draft, Saga, SagaStatus, TaskStatus, W
 
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in CalculationTask.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
 
+_saga_values = itemgetter(*COLUMNS)
+
 
 def to_saga(record: asyncpg.Record) -> Saga:
-    """A saga's row as the model, enums and all."""
-    values = {name: record[name] for name in COLUMNS}
-    values["status"] = SagaStatus(values["status"])
-    values["wanted"] = None if values["wanted"] is None else Wanted(values["wanted"])
-    return Saga(**values)
+    """A saga's row, enums and all."""
+    saga = Saga(**dict(zip(COLUMNS, _saga_values(record), strict=True)))
+    saga.status = SagaStatus(saga.status)
+    saga.wanted = None if saga.wanted is None else Wanted(saga.wanted)
+    return saga
 
 
 def to_task(record: asyncpg.Record) -> CalculationTask:

@@ -205,6 +205,7 @@ def _new_row(birth: Birth, saga_id: UUID, now: datetime) -> Saga:
         signals=0,
         signals_seen=0,
         created_at=now,
+        updated_at=now,
     )
 
 

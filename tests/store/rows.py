@@ -1,6 +1,7 @@
 """Rows for tests of the read side: keyword factories over the models, with what does not matter filled in."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from sagas.models import (
     Saga,
     SagaDefinitionRow,
     SagaEvent,
+    SagaRow,
     SagaStatus,
     TaskStatus,
 )
@@ -84,11 +86,12 @@ def draft(of: Saga, *, visit: int = 1, state: str | None = None, document: Any =
     )
 
 
-async def insert(engine: AsyncEngine, rows: Iterable[SQLModel]) -> None:
+async def insert(engine: AsyncEngine, rows: Iterable[SQLModel | Saga]) -> None:
     """Write the rows, those that others refer to first."""
-    order: list[type[SQLModel]] = [SagaDefinitionRow, Saga, SagaEvent, CalculationTask, Draft]
+    order: list[type[SQLModel]] = [SagaDefinitionRow, SagaRow, SagaEvent, CalculationTask, Draft]
+    models = [SagaRow(**asdict(row)) if isinstance(row, Saga) else row for row in rows]
     async with AsyncSession(engine, expire_on_commit=False) as session:
-        for row in sorted(rows, key=lambda row: order.index(type(row))):
+        for row in sorted(models, key=lambda model: order.index(type(model))):
             session.add(row)
             await session.flush()
         await session.commit()
