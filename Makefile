@@ -9,7 +9,7 @@ ARGS ?=
 # What a browser gets at /graphql; without it the service shows a small explorer of its own.
 GRAPHIQL := app/graphiql/dist/index.html
 
-.PHONY: help setup graphiql services demo test lint format bench lock clean
+.PHONY: help setup graphiql services demo test lint format bench chaos lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -51,6 +51,9 @@ services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreS
 
 bench: setup ## how fast it is, each figure beside the database's own floor from the same run; ARGS=--json
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+chaos: setup ## kills and faults over the running service, then proof that nothing was lost or done twice; ARGS=--help
+	@$(BIN)/python -m tests.chaos $(ARGS)
 
 lock: setup ## requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 -o requirements.lock
