@@ -6,7 +6,7 @@ from typing import Protocol
 
 from app.cache import AnswerCache
 from sagas.ids import ProjectId
-from sagas.ports import AccessLevel, User
+from sagas.ports import AccessLevel, Rights, User
 
 _REMEMBERED = 10_000
 
@@ -14,8 +14,8 @@ _REMEMBERED = 10_000
 class RoleSource(Protocol):
     """Where roles come from: the GitLab facade."""
 
-    async def access_level(self, project: ProjectId, user_id: int) -> AccessLevel:
-        """The user's role in the project, inherited ones included."""
+    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+        """The user's role in the project, inherited ones included, and what it lets him read."""
 
 
 class GitLabAccess:
@@ -23,18 +23,22 @@ class GitLabAccess:
 
     def __init__(self, gitlab: RoleSource, *, ttl: float = 60) -> None:
         self._gitlab = gitlab
-        self._levels: AnswerCache[tuple[int, ProjectId], AccessLevel] = AnswerCache(ttl=ttl, size=_REMEMBERED)
+        self._rights: AnswerCache[tuple[int, ProjectId], Rights] = AnswerCache(ttl=ttl, size=_REMEMBERED)
 
     async def level(self, user: User, project: ProjectId) -> AccessLevel:
         """The user's role in the project; GUEST also for whoever may read a public or internal one without a role."""
-        return await self._levels.get((user.id, project), lambda: self._gitlab.access_level(project, user.id))
+        return (await self.rights(user, project)).level
+
+    async def rights(self, user: User, project: ProjectId) -> Rights:
+        """The role, and what of the project the user may read."""
+        return await self._rights.get((user.id, project), lambda: self._gitlab.rights(project, user.id))
 
     async def readable(self, user: User, projects: Sequence[ProjectId]) -> frozenset[ProjectId]:
-        """Those of the projects that the user may read; unknown answers are asked for at the same time."""
+        """Those whose code the user may read; unknown answers are asked for at the same time."""
         distinct = tuple(dict.fromkeys(projects))
-        levels = await asyncio.gather(*(self.level(user, project) for project in distinct))
-        return frozenset(project for project, level in zip(distinct, levels, strict=True) if level > AccessLevel.NONE)
+        answers = await asyncio.gather(*(self.rights(user, project) for project in distinct))
+        return frozenset(project for project, rights in zip(distinct, answers, strict=True) if rights.code)
 
     def forget(self) -> None:
         """Ask GitLab anew from now on."""
-        self._levels.forget()
+        self._rights.forget()

@@ -38,6 +38,8 @@ class User:
     name: str | None = None
     email: str | None = None
     avatar_url: str | None = None
+    read_only: bool = False
+    """Whether the credentials that came with the request let their owner only look, whatever his role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +132,8 @@ class Issue:
     created_at: datetime
     updated_at: datetime
     due_date: str | None
+    confidential: bool = False
+    author_id: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,14 +274,33 @@ class Forge(Protocol):
         """Open a merge request; where GitLab says that an open one exists (409), that one is read back and returned."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rights:
+    """What a user may do in a project, by GitLab's own rules.
+
+    `code`: read its repository and merge requests, and so its sagas: Reporter or more, or everybody where the project
+    shows its code to everybody. `issues`: see its issues that are not confidential.
+    """
+
+    level: AccessLevel
+    code: bool
+    issues: bool
+
+
+NO_RIGHTS = Rights(AccessLevel.NONE, code=False, issues=False)
+
+
 class Access(Protocol):
     """Who may do what. Answers are GitLab's, cached for a short time per user."""
 
     async def level(self, user: User, project: ProjectId) -> AccessLevel:
         """The user's role in the project; GUEST also for whoever may read a public or internal one without a role."""
 
+    async def rights(self, user: User, project: ProjectId) -> Rights:
+        """The role, and what of the project the user may read."""
+
     async def readable(self, user: User, projects: Sequence[ProjectId]) -> frozenset[ProjectId]:
-        """Those of the projects that the user may read."""
+        """Those of the projects whose code, and so whose sagas, the user may read."""
 
 
 @dataclass(frozen=True, slots=True)

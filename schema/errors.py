@@ -24,6 +24,7 @@ _CLIENTS_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperat
 log = logging.getLogger(__name__)
 
 NOT_FOUND = "NOT_FOUND"
+FORBIDDEN = "FORBIDDEN"
 UNAUTHENTICATED = "UNAUTHENTICATED"
 BAD_USER_INPUT = "BAD_USER_INPUT"
 LIMIT_EXCEEDED = "LIMIT_EXCEEDED"

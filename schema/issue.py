@@ -14,6 +14,7 @@ from schema.errors import bad_input
 from schema.ids import ISSUE, global_id
 from schema.node import Node
 from schema.pagination import AFTER, FIRST, PageInfo, page_arguments
+from schema.permissions import may_read
 from schema.resolver import resolver
 from schema.saga import SagaConnection, sagas_page
 from schema.user import User
@@ -87,12 +88,14 @@ class Issue(Node):
     @resolver(
         description=(
             "The branch that work on this issue happens on: existing or to be created. Null where several branches carry "
-            "its number: then a start must name one."
+            "its number: then a start must name one. Null also for a viewer who may not see the project's code."
         )
     )
     async def branch(self, info: Info) -> str | None:
         """By the same rule as a start without `branch`."""
         backend, issue = info.context.backend, self.found
+        if not await may_read(info.context, issue.project_id):
+            return None
         recorded = await backend.queries.recorded_branch(issue.project_id, issue.iid)
         if recorded is not None and await backend.forge.branch(issue.project_id, recorded) is not None:
             return recorded
@@ -108,9 +111,10 @@ class Issue(Node):
         first: Annotated[int | None, strawberry.argument(description=FIRST)] = None,
         after: Annotated[str | None, strawberry.argument(description=AFTER)] = None,
     ) -> SagaConnection:
-        """Those that the viewer sees are those of a project that the viewer reads."""
+        """None for a viewer who may see the issue, but not the project's code."""
         asked = SagaFilter(issue_iid=self.found.iid)
-        return await sagas_page(info.context, asked, [self.found.project_id], page_arguments(first, after))
+        readable = [self.found.project_id] if await may_read(info.context, self.found.project_id) else []
+        return await sagas_page(info.context, asked, readable, page_arguments(first, after))
 
     @classmethod
     def of(cls, found: ports.Issue) -> Self:

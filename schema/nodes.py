@@ -7,7 +7,7 @@ from schema.event import SagaEvent
 from schema.issue import Issue
 from schema.merge_request import MergeRequest
 from schema.node import Node
-from schema.permissions import may_read, readable_saga
+from schema.permissions import may_read, readable_saga, visible_issue
 from schema.saga import Saga
 from schema.task import CalculationTask
 
@@ -58,9 +58,7 @@ async def _task(context: Context, key: str) -> CalculationTask | None:
 
 async def _issue(context: Context, key: str) -> Issue | None:
     project, iid = ids.project_key(key)
-    if not await may_read(context, project):
-        return None
-    found = await context.loaders.issue.load((project, iid))
+    found = await visible_issue(context, project, iid)
     return None if found is None else Issue.of(found)
 
 

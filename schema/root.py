@@ -14,14 +14,21 @@ from schema.context import Info
 from schema.definition import SagaDefinition
 from schema.documents import Documents
 from schema.enums import IssueState
-from schema.errors import ValidationErrors, not_found, publish_errors
+from schema.errors import FORBIDDEN, ValidationErrors, api_error, not_found, publish_errors
 from schema.filters import SagaFilter, saga_filter_of
 from schema.geometry import Geometry
 from schema.issue import Issue, IssueConnection, issue_cursor
 from schema.mutations import Mutation
 from schema.node import Node
 from schema.pagination import AFTER, BEFORE, FIRST, LAST, page_arguments
-from schema.permissions import readable_project, readable_projects, readable_saga
+from schema.permissions import (
+    may_read,
+    readable_project,
+    readable_projects,
+    readable_saga,
+    visible_issue,
+    visible_issues,
+)
 from schema.resolver import resolver
 from schema.saga import Saga, SagaConnection, sagas_page
 from schema.scalars import SCALARS
@@ -105,12 +112,17 @@ class Query:
             if found is None:
                 raise not_found(f"The project {project_path}")
             project = found.id
-        page = await info.context.backend.forge.issues(
-            assignee=viewer,
-            project=project,
-            state=IssueState(state or IssueState.OPENED).value,
-            labels=labels or (),
-            search=search,
+        page = await visible_issues(
+            info.context,
+            lambda first, after: info.context.backend.forge.issues(
+                assignee=viewer,
+                project=project,
+                state=IssueState(state or IssueState.OPENED).value,
+                labels=labels or (),
+                search=search,
+                first=first,
+                after=after,
+            ),
             first=arguments.first or 0,
             after=cursor,
         )
@@ -127,7 +139,7 @@ class Query:
         project = await readable_project(info.context, project_path)
         if project is None:
             return None
-        found = await info.context.loaders.issue.load((project.id, iid))
+        found = await visible_issue(info.context, project.id, iid)
         return None if found is None else Issue.of(found)
 
     @resolver(description="Geometries listed by the project's geometries_manifest.json (FR-ORCH-5).")
@@ -145,6 +157,10 @@ class Query:
         project = await readable_project(info.context, project_path)
         if project is None:
             raise not_found(f"The project {project_path}")
+        if not await may_read(info.context, project.id):
+            raise api_error(
+                FORBIDDEN, "You can see this project, but not its code; that needs the role Reporter or more."
+            )
         at = ref if ref is not None else project.default_branch
         if at is None:
             return []

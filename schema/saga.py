@@ -21,7 +21,7 @@ from schema.ids import SAGA, global_id
 from schema.merge_request import MergeRequest
 from schema.node import Node
 from schema.pagination import AFTER, BEFORE, FIRST, LAST, PageArguments, PageInfo, page_arguments
-from schema.permissions import may_command
+from schema.permissions import may_command, visible_issue
 from schema.resolver import resolver
 from schema.step import PendingInput, SagaError, SagaProgress, SagaStep
 from schema.task import CalculationTask
@@ -152,12 +152,12 @@ class Saga(Node):
 
     @resolver(description="The GitLab issue that it works on.")
     async def issue(self, info: Info) -> Annotated["Issue", strawberry.lazy("schema.issue")] | None:
-        """Null for a saga without one."""
+        """Null for a saga without one, and where the viewer may not see it."""
         from schema.issue import Issue  # noqa: PLC0415 - the two types know each other
 
         if self.row.issue_iid is None:
             return None
-        found = await info.context.loaders.issue.load((ProjectId(self.row.project_id), self.row.issue_iid))
+        found = await visible_issue(info.context, ProjectId(self.row.project_id), self.row.issue_iid)
         return None if found is None else Issue.of(found)
 
     @resolver(description="The merge request of its branch: the open one, or else the newest.")

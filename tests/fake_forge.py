@@ -176,6 +176,8 @@ class FakeForge:
         state: str = "opened",
         created_at: datetime | None = None,
         description: str | None = None,
+        confidential: bool = False,
+        author: User | None = None,
     ) -> Issue:
         iid = 1 + sum(issue.project_id == project.id for issue in self._issues)
         created = created_at or datetime.now(UTC)
@@ -185,7 +187,7 @@ class FakeForge:
         people = tuple(replace(user, email=None) for user in assignees)
         issue = Issue(
             number, iid, project.id, project.path, title, description, state,
-            tuple(sorted(labels)), url, people, created, created, None,
+            tuple(sorted(labels)), url, people, created, created, None, confidential, None if author is None else author.id,
         )  # fmt: skip
         self._issues.append(issue)
         return issue

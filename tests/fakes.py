@@ -17,6 +17,7 @@ from sagas.ports import (
     Announcer,
     Forge,
     Hint,
+    Rights,
     TaskMessage,
     TaskPublisher,
     TaskReport,
@@ -94,6 +95,8 @@ class FakeAccess:
     def __init__(self, default: AccessLevel = AccessLevel.DEVELOPER) -> None:
         self.default = default
         self.asked: list[tuple[int, ProjectId]] = []
+        self.open: set[ProjectId] = set()
+        """Projects that show their code to everybody."""
         self._levels: dict[tuple[int, ProjectId], AccessLevel] = {}
         self._fault: Exception | None = None
 
@@ -110,8 +113,15 @@ class FakeAccess:
             raise fault
         return self._levels.get((user.id, project), self.default)
 
+    async def rights(self, user: User, project: ProjectId) -> Rights:
+        level = await self.level(user, project)
+        if project in self.open:
+            level = max(level, AccessLevel.GUEST)
+        reads_code = level >= AccessLevel.REPORTER or project in self.open
+        return Rights(level, code=reads_code, issues=level > AccessLevel.NONE)
+
     async def readable(self, user: User, projects: Sequence[ProjectId]) -> frozenset[ProjectId]:
-        return frozenset([project for project in projects if await self.level(user, project) > AccessLevel.NONE])
+        return frozenset([project for project in projects if (await self.rights(user, project)).code])
 
 
 def _conforms() -> tuple[Forge, TaskPublisher, Announcer, Access]:

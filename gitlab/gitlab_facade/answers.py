@@ -114,6 +114,8 @@ def issue(answer: Answer) -> Issue:
         created_at=moment(answer["created_at"]),
         updated_at=moment(answer["updated_at"]),
         due_date=answer.get("due_date"),
+        confidential=answer.get("confidential") is True,
+        author_id=None if answer.get("author") is None else int(answer["author"]["id"]),
     )
 
 

@@ -32,6 +32,7 @@ Timeouts = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
 
 _READS = frozenset({"get", "head"})
+_NOT_A_PERSONAL_TOKEN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
 _OPTIONS: Mapping[str, Any] = {"keep_base_url": True, "per_page": 100, "retry_transient_errors": False}
 
 
@@ -60,9 +61,22 @@ class Client(gitlab.Gitlab):
 
     def user_behind(self, token: str) -> Mapping[str, Any]:
         """`GET /user` with a user's own token; personal, project and OAuth tokens all travel as Bearer."""
+        return self._ask_as(token, "/user")
+
+    def scopes_of(self, token: str) -> frozenset[str]:
+        """What a user's own token is allowed; personal and OAuth tokens tell it at different addresses."""
+        try:
+            answer = self._ask_as(token, "/personal_access_tokens/self")
+            return frozenset(map(str, answer.get("scopes") or ()))
+        except GitlabError as error:
+            if error.response_code not in _NOT_A_PERSONAL_TOKEN:
+                raise
+        answer = self._ask_as(token, f"{self.url}/oauth/token/info")
+        return frozenset(map(str, answer.get("scope") or answer.get("scopes") or ()))
+
+    def _ask_as(self, token: str, path: str) -> Mapping[str, Any]:
         user = gitlab.Gitlab(self.url, oauth_token=token, session=self.session, **_OPTIONS)
-        answer = user.http_get("/user", timeout=self._timeouts, obey_rate_limit=False)
-        return require_object(answer)
+        return require_object(user.http_get(path, timeout=self._timeouts, obey_rate_limit=False))
 
     def close(self) -> None:
         """Close the connections."""

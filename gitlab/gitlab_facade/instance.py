@@ -1,7 +1,7 @@
 """What is asked of a GitLab server beside a saga's own work: who somebody is, what he may do, whether the token is good."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 from gitlab.exceptions import GitlabError
@@ -10,7 +10,7 @@ from gitlab_facade import answers
 from gitlab_facade.client import Client, ClientPool, Timeouts
 from gitlab_facade.errors import TokenRefusedError, is_missing, is_token_refusal, text_of
 from sagas.ids import ProjectId
-from sagas.ports import AccessLevel, User
+from sagas.ports import NO_RIGHTS, AccessLevel, Rights, User
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +65,9 @@ class GitLabInstance:
         """A user by numeric id or by username; None where there is no such user."""
         return await self._pool.run(lambda client: _user(client, ref))
 
-    async def access_level(self, project: ProjectId, user_id: int) -> AccessLevel:
-        """The user's role, inherited ones included; GUEST for whoever is no member of a public or internal project."""
-        return await self._pool.run(lambda client: _access_level(client, project, user_id))
+    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+        """The user's role, inherited ones included, and what it lets him read; GUEST for strangers of an open project."""
+        return await self._pool.run(lambda client: _rights(client, project, user_id))
 
     async def hooks(self, project: ProjectId) -> tuple[ProjectHook, ...]:
         """The project's webhooks; needs Maintainer."""
@@ -107,11 +107,17 @@ def _token_info(client: Client) -> TokenInfo:
 
 def _current_user(client: Client, token: str) -> User:
     try:
-        return answers.user(client.user_behind(token))
+        user = answers.user(client.user_behind(token))
+        scopes = client.scopes_of(token)
     except GitlabError as error:
         if is_token_refusal(error):
             raise TokenRefusedError(f"GitLab does not accept this token: {text_of(error)}") from error
         raise
+    # What a token may not do at GitLab itself, it may not do through this service's own token either.
+    if not scopes & {"api", "read_api"}:
+        named = ", ".join(sorted(scopes)) or "none"
+        raise TokenRefusedError(f"The token's scopes are too small ({named}): `api` is needed, `read_api` to only look")
+    return replace(user, read_only="api" not in scopes)
 
 
 def _user(client: Client, ref: int | str) -> User | None:
@@ -126,26 +132,39 @@ def _user(client: Client, ref: int | str) -> User | None:
         raise
 
 
-def _access_level(client: Client, project: ProjectId, user_id: int) -> AccessLevel:
+def _rights(client: Client, project: ProjectId, user_id: int) -> Rights:
+    """By GitLab's table of permissions: below Reporter, the code is for those to whom the project shows it anyway."""
     try:
         member = client.projects.get(project, lazy=True).members_all.get(user_id).attributes
+        level = max(level for level in AccessLevel if level <= int(member["access_level"]))
     except GitlabError as error:
         if is_missing(error, "Project"):
-            return AccessLevel.NONE
-        if is_missing(error) or is_missing(error, "Member", "User"):
-            return _level_of_strangers(client, project)
-        raise
-    return max(level for level in AccessLevel if level <= int(member["access_level"]))
+            return NO_RIGHTS
+        if not (is_missing(error) or is_missing(error, "Member", "User")):
+            raise
+        level = AccessLevel.NONE
+    if level >= AccessLevel.REPORTER:
+        return Rights(level, code=True, issues=True)
+    return _rights_below_reporter(client, project, level)
 
 
-def _level_of_strangers(client: Client, project: ProjectId) -> AccessLevel:
+def _rights_below_reporter(client: Client, project: ProjectId, level: AccessLevel) -> Rights:
     try:
-        visibility = client.projects.get(project).attributes.get("visibility")
+        told = client.projects.get(project).attributes
     except GitlabError as error:
         if is_missing(error, "Project"):
-            return AccessLevel.NONE
+            return NO_RIGHTS
         raise
-    return AccessLevel.GUEST if visibility in {"public", "internal"} else AccessLevel.NONE
+    is_open, is_member = told.get("visibility") in {"public", "internal"}, level > AccessLevel.NONE
+    if not is_open and not is_member:
+        return NO_RIGHTS
+    # "private" here means: for members only, whatever the project's own visibility.
+    issues = {"enabled", "private"} if is_member else {"enabled"}
+    return Rights(
+        max(level, AccessLevel.GUEST),
+        code=is_open and told.get("repository_access_level", "enabled") == "enabled",
+        issues=told.get("issues_access_level", "enabled") in issues,
+    )
 
 
 def _hooks(client: Client, project: ProjectId) -> tuple[ProjectHook, ...]:

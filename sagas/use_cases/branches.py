@@ -24,7 +24,12 @@ class WorkBranch:
 
 
 def issue_branch_name(issue: Issue) -> str:
-    """`issue/<iid>-<slug>` with the title in ASCII; `issue/<iid>` where nothing of it is left."""
+    """`issue/<iid>-<slug>` with the title in ASCII; `issue/<iid>` where nothing of it is left.
+
+    Branch names are for everybody who sees the code, so that a confidential title stays out of them, as in GitLab's own.
+    """
+    if issue.confidential:
+        return f"issue/{issue.iid}-confidential-issue"
     slug = re.sub(r"[^a-z0-9]+", "-", unidecode(issue.title).lower()).strip("-")[:_LONGEST_SLUG].strip("-")
     return f"issue/{issue.iid}-{slug}" if slug else f"issue/{issue.iid}"
 

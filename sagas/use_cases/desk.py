@@ -55,21 +55,27 @@ class Desk:
         """`tell` for one saga."""
         self.tell([Hint(SagaId(saga.id), saga.version)])
 
-    async def may_write(self, user: User, project: ProjectId, *path: str) -> AccessLevel:
+    async def may_write(self, user: User, project: ProjectId, *path: str, sees_code: bool = False) -> AccessLevel:
         """The user's level, which is Developer or more.
 
-        Raises RefusedError: NOT_FOUND without read access, FORBIDDEN without the right to write.
+        Raises RefusedError: NOT_FOUND without read access (`sees_code`: to the code), FORBIDDEN without the right to write.
         """
-        level = await self.access.level(user, project)
-        if level is AccessLevel.NONE:
+        rights = await self.access.rights(user, project)
+        if rights.level is AccessLevel.NONE or (sees_code and not rights.code):
             raise not_found(path)
-        if level < AccessLevel.DEVELOPER:
+        if rights.level < AccessLevel.DEVELOPER:
             raise refused(
                 RefusalCode.FORBIDDEN,
                 "You can read this project, but starting or changing a calculation needs the role Developer or more.",
                 *path,
             )
-        return level
+        if user.read_only:
+            raise refused(
+                RefusalCode.FORBIDDEN,
+                "Your token may only read (scope `read_api`); starting or changing a calculation needs the scope `api`.",
+                *path,
+            )
+        return rights.level
 
     async def project(self, user: User, project_path: str) -> tuple[Project, AccessLevel]:
         """The project by its path, for a user who may write to it."""
@@ -83,7 +89,7 @@ class Desk:
         saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
         if saga is None:
             raise not_found(("sagaId",))
-        await self.may_write(user, ProjectId(saga.project_id), "sagaId")
+        await self.may_write(user, ProjectId(saga.project_id), "sagaId", sees_code=True)
         return saga
 
     async def repeated(self, request: Request) -> Answer | None:

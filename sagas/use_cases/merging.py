@@ -145,7 +145,9 @@ async def _texts(
         if issue is None:
             raise not_found(("issueIid",))
     if title is None:
-        title = f"Calculation: {issue.title}"[:255] if issue is not None else f"Calculation on {source}"[:255]
+        # A merge request is for everybody who sees the code: a confidential title stays out of it.
+        named = issue is not None and not issue.confidential
+        title = f"Calculation: {issue.title}"[:255] if issue and named else f"Calculation on {source}"[:255]
     if description is None:
         description = f"Closes #{issue_iid}" if issue_iid is not None else ""
     return {"title": title, "description": description}

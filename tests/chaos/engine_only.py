@@ -16,7 +16,7 @@ from sagas.catalogue import Catalogue
 from sagas.definition import SagaDefinition
 from sagas.definitions import shipped_definitions
 from sagas.ids import BlobId, CommitSha, ProjectId
-from sagas.ports import AccessLevel, Branch, Commit, File, Issue, MergeRequest, Project
+from sagas.ports import AccessLevel, Branch, Commit, File, Issue, MergeRequest, Project, Rights
 from tests.benchmarks import workload
 from tests.world import CATALOGUE
 
@@ -63,8 +63,9 @@ class EngineOnlyForge(GitLabFacade):
             return Project(PROJECT_ID, PROJECT_PATH, url, f"{url}.git", "main")
         return await super().project(ref)
 
-    async def access_level(self, project: ProjectId, user_id: int) -> AccessLevel:
-        return AccessLevel.DEVELOPER if project == PROJECT_ID else await super().access_level(project, user_id)
+    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+        everybody = Rights(AccessLevel.DEVELOPER, code=True, issues=True)
+        return everybody if project == PROJECT_ID else await super().rights(project, user_id)
 
     async def branch(self, project: ProjectId, name: str) -> Branch | None:
         if project == PROJECT_ID:

@@ -8,7 +8,7 @@ from gitlab_facade import GitLabFacade, TokenRefusedError
 from gitlab_facade.webhook import WebhookForgedError, WebhookKind, WebhookVerifier
 from sagas.errors import RetryableError
 from sagas.ids import ProjectId
-from sagas.ports import AccessLevel
+from sagas.ports import NO_RIGHTS, AccessLevel, Rights
 from tests.contract.server_world import ServerWorld
 from tests.facade.scripted_server import Reply, Request, ScriptedServer
 from tests.support import eventually
@@ -42,12 +42,34 @@ async def test_roles_are_gitlabs_and_strangers_see_what_everybody_may(
     stranger = emulator.create_user()
     private = server_world.add_project({"a": "b"})
     public = emulator.create_project(visibility="public", members={server_world.service.id: 30})
-    level = server_world.forge.access_level
-    assert await level(private.id, server_world.engineer.id) is AccessLevel.MAINTAINER
-    assert await level(private.id, server_world.service.id) is AccessLevel.DEVELOPER
-    assert await level(private.id, stranger.id) is AccessLevel.NONE
-    assert await level(ProjectId(public.id), stranger.id) is AccessLevel.GUEST
-    assert await level(ProjectId(99_999_999), stranger.id) is AccessLevel.NONE
+    guest = emulator.create_user()
+    emulator.api("POST", f"/projects/{private.id}/members", {"user_id": guest.id, "access_level": 10})
+    rights = server_world.forge.rights
+    assert (await rights(private.id, server_world.engineer.id)).level is AccessLevel.MAINTAINER
+    assert (await rights(private.id, server_world.service.id)).level is AccessLevel.DEVELOPER
+    assert await rights(private.id, stranger.id) == NO_RIGHTS
+    assert await rights(private.id, guest.id) == Rights(AccessLevel.GUEST, code=False, issues=True)
+    assert await rights(ProjectId(public.id), stranger.id) == Rights(AccessLevel.GUEST, code=True, issues=True)
+    assert await rights(ProjectId(99_999_999), stranger.id) == NO_RIGHTS
+
+
+async def test_a_users_token_may_do_here_what_it_may_do_at_gitlab(
+    server_world: ServerWorld, emulator: Emulator
+) -> None:
+    person = server_world.engineer.id
+    for scopes, read_only in ((["api"], False), (["read_api"], True)):
+        user = await server_world.forge.current_user(emulator.create_token(person, scopes=scopes))
+        assert user.read_only is read_only
+    with pytest.raises(TokenRefusedError):
+        await server_world.forge.current_user(emulator.create_token(person, scopes=["read_user"]))
+
+
+async def test_confidential_issues_are_told_apart(server_world: ServerWorld, emulator: Emulator) -> None:
+    project = server_world.add_project({"a": "b"})
+    made = emulator.api("POST", f"/projects/{project.id}/issues", {"title": "Secret", "confidential": True})
+    issue = await server_world.forge.issue(project.id, made["iid"])
+    assert issue is not None
+    assert (issue.confidential, issue.author_id) == (True, made["author"]["id"])
 
 
 async def test_the_doctor_learns_version_and_token(server_world: ServerWorld) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -129,15 +130,35 @@ async def test_without_the_right_nothing_can_be_started_or_moved(
     world.access.set(COLLEAGUE, world.project.id, level)
     before = await rows(world)
     identity = SagaId(saga.id)
-    for call in (
-        world.service.start_balance(COLLEAGUE, project_path="plant/unit", branch=BRANCH),
-        world.service.advance(COLLEAGUE, identity, step=STEP, values={"load": 1}),
-        world.service.retry(COLLEAGUE, identity),
-        world.service.pause(COLLEAGUE, identity),
-        world.service.resume(COLLEAGUE, identity),
-        world.service.cancel(COLLEAGUE, identity),
+    # A Guest of a private project sees that it is there, but not its code, and so not its sagas.
+    unseen = level < AccessLevel.REPORTER
+    for number, call in enumerate(
+        (
+            world.service.start_balance(COLLEAGUE, project_path="plant/unit", branch=BRANCH),
+            world.service.advance(COLLEAGUE, identity, step=STEP, values={"load": 1}),
+            world.service.retry(COLLEAGUE, identity),
+            world.service.pause(COLLEAGUE, identity),
+            world.service.resume(COLLEAGUE, identity),
+            world.service.cancel(COLLEAGUE, identity),
+        )
     ):
-        assert (await refusal(call)).problems[0].code is code
+        expected = RefusalCode.NOT_FOUND if unseen and number else code
+        assert (await refusal(call)).problems[0].code is expected
+    assert await rows(world) == before
+
+
+async def test_a_token_that_may_only_read_starts_and_moves_nothing(world: World) -> None:
+    saga = await world.start()
+    before = await rows(world)
+    looking, identity = replace(ENGINEER, read_only=True), SagaId(saga.id)
+    for call in (
+        world.service.start_balance(looking, project_path="plant/unit", branch=BRANCH),
+        world.service.advance(looking, identity, step=STEP, values={"load": 1}),
+        world.service.cancel(looking, identity),
+    ):
+        refused = await refusal(call)
+        assert refused.problems[0].code is RefusalCode.FORBIDDEN
+        assert "read_api" in refused.problems[0].message
     assert await rows(world) == before
 
 

@@ -4,10 +4,10 @@ from datetime import date
 
 import pytest
 
-from gitlab_facade import GitLabFacade
+from gitlab_facade import GitLabFacade, TokenRefusedError
 from sagas.errors import RetryableError, TerminalError
 from sagas.ids import ProjectId
-from sagas.ports import AccessLevel, User
+from sagas.ports import NO_RIGHTS, AccessLevel, Rights, User
 from tests.facade.scripted_server import Reply, ScriptedServer
 
 P = ProjectId(12)
@@ -16,42 +16,99 @@ NO_MEMBER = Reply(404, {"message": "404 Not found"})
 
 @pytest.mark.parametrize(
     ("number", "level"),
-    [(50, AccessLevel.OWNER), (40, AccessLevel.MAINTAINER), (30, AccessLevel.DEVELOPER), (10, AccessLevel.GUEST),
-     (5, AccessLevel.NONE), (25, AccessLevel.REPORTER), (60, AccessLevel.OWNER)],
+    [(50, AccessLevel.OWNER), (40, AccessLevel.MAINTAINER), (30, AccessLevel.DEVELOPER), (20, AccessLevel.REPORTER),
+     (25, AccessLevel.REPORTER), (60, AccessLevel.OWNER)],
 )  # fmt: skip
 async def test_a_members_role_is_the_highest_we_know_below_gitlabs_number(
     server: ScriptedServer, facade: GitLabFacade, number: int, level: AccessLevel
 ) -> None:
     server.will(Reply(200, {"id": 4, "access_level": number}))
-    assert await facade.access_level(P, 4) is level
+    assert await facade.rights(P, 4) == Rights(level, code=True, issues=True)
     assert server.asked() == ["GET /api/v4/projects/12/members/all/4"]
 
 
+GUEST, PLANNER = AccessLevel.GUEST, AccessLevel.PLANNER
+
+
 @pytest.mark.parametrize(
-    ("visibility", "level"),
-    [("public", AccessLevel.GUEST), ("internal", AccessLevel.GUEST), ("private", AccessLevel.NONE), (None, AccessLevel.NONE)],
-)  # fmt: skip
-async def test_a_stranger_is_a_guest_only_where_everybody_may_read(
-    server: ScriptedServer, facade: GitLabFacade, visibility: str | None, level: AccessLevel
+    ("member", "project", "rights"),
+    [
+        (None, {"visibility": "public"}, Rights(GUEST, code=True, issues=True)),
+        (None, {"visibility": "internal"}, Rights(GUEST, code=True, issues=True)),
+        (None, {"visibility": "private"}, NO_RIGHTS),
+        (None, {}, NO_RIGHTS),
+        (5, {"visibility": "private"}, NO_RIGHTS),
+        (10, {"visibility": "private"}, Rights(GUEST, code=False, issues=True)),
+        (15, {"visibility": "private"}, Rights(PLANNER, code=False, issues=True)),
+        (10, {"visibility": "internal"}, Rights(GUEST, code=True, issues=True)),
+        (10, {"visibility": "public", "repository_access_level": "private"}, Rights(GUEST, code=False, issues=True)),
+        (10, {"visibility": "public", "issues_access_level": "private"}, Rights(GUEST, code=True, issues=True)),
+        (None, {"visibility": "public", "issues_access_level": "private"}, Rights(GUEST, code=True, issues=False)),
+        (None, {"visibility": "public", "repository_access_level": "private"}, Rights(GUEST, code=False, issues=True)),
+        (10, {"visibility": "private", "issues_access_level": "disabled"}, Rights(GUEST, code=False, issues=False)),
+    ],
+)
+async def test_below_reporter_the_project_says_what_may_be_read(
+    server: ScriptedServer, facade: GitLabFacade, member: int | None, project: dict[str, str], rights: Rights
 ) -> None:
-    server.will(NO_MEMBER, Reply(200, {"id": 12, "visibility": visibility}))
-    assert await facade.access_level(P, 4) is level
+    server.will(NO_MEMBER if member is None else Reply(200, {"id": 4, "access_level": member}))
+    server.will(Reply(200, {"id": 12, **project}))
+    assert await facade.rights(P, 4) == rights
+
+
+ADA: dict[str, object] = {"id": 4, "username": "ada", "name": "Ada"}
+
+
+@pytest.mark.parametrize(
+    ("scopes", "read_only"), [(["api"], False), (["read_user", "api"], False), (["read_api"], True)]
+)
+async def test_a_users_token_is_held_to_its_scopes(
+    server: ScriptedServer, facade: GitLabFacade, scopes: list[str], read_only: bool
+) -> None:
+    server.will(Reply(200, ADA), Reply(200, {"id": 1, "scopes": scopes}))
+    assert await facade.current_user("theirs") == User(4, "ada", "Ada", read_only=read_only)
+
+
+@pytest.mark.parametrize("scopes", [[], ["read_user"], ["read_repository", "openid"]])
+async def test_a_users_token_of_too_small_a_scope_is_refused(
+    server: ScriptedServer, facade: GitLabFacade, scopes: list[str]
+) -> None:
+    server.will(Reply(200, ADA), Reply(200, {"id": 1, "scopes": scopes}))
+    with pytest.raises(TokenRefusedError, match="read_api"):
+        await facade.current_user("theirs")
+
+
+async def test_an_oauth_token_tells_its_scopes_elsewhere(server: ScriptedServer, facade: GitLabFacade) -> None:
+    server.will(Reply(200, ADA), Reply(401, {"message": "401 Unauthorized"}), Reply(200, {"scope": ["read_api"]}))
+    assert (await facade.current_user("theirs")).read_only
+    assert server.asked() == ["GET /api/v4/user", "GET /api/v4/personal_access_tokens/self", "GET /oauth/token/info"]
+    for request in server.requests:
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        assert headers["authorization"] == "Bearer theirs"
+        assert "private-token" not in headers
+
+
+async def test_a_token_revoked_between_two_questions_is_refused(server: ScriptedServer, facade: GitLabFacade) -> None:
+    refused = Reply(401, {"error": "invalid_token", "error_description": "Token was revoked."})
+    server.will(Reply(200, ADA), refused, refused)
+    with pytest.raises(TokenRefusedError):
+        await facade.current_user("theirs")
 
 
 async def test_a_project_that_is_gone_gives_nobody_access(server: ScriptedServer, facade: GitLabFacade) -> None:
     gone = Reply(404, {"message": "404 Project Not Found"})
     server.will(gone, NO_MEMBER, gone)
-    assert await facade.access_level(P, 4) is AccessLevel.NONE
-    assert await facade.access_level(P, 4) is AccessLevel.NONE
+    assert await facade.rights(P, 4) == NO_RIGHTS
+    assert await facade.rights(P, 4) == NO_RIGHTS
 
 
 async def test_a_fault_is_never_taken_for_no_access(server: ScriptedServer, facade: GitLabFacade) -> None:
     server.will(Reply(500), NO_MEMBER, Reply(500), Reply(404, text="<html>no such page</html>"))
     for _ in range(2):
         with pytest.raises(RetryableError):
-            await facade.access_level(P, 4)
+            await facade.rights(P, 4)
     with pytest.raises(TerminalError):
-        await facade.access_level(P, 4)
+        await facade.rights(P, 4)
 
 
 async def test_users_are_found_by_id_and_by_name(server: ScriptedServer, facade: GitLabFacade) -> None:

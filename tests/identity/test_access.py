@@ -7,7 +7,7 @@ import pytest
 from app.access import GitLabAccess
 from sagas.errors import RetryableError
 from sagas.ids import ProjectId
-from sagas.ports import Access, AccessLevel, User
+from sagas.ports import NO_RIGHTS, Access, AccessLevel, Rights, User
 from tests.fakes import ENGINEER, WORKER
 
 ONE, TWO, THREE = ProjectId(1), ProjectId(2), ProjectId(3)
@@ -20,7 +20,7 @@ class Roles:
         self.at_once = self.most_at_once = 0
         self.fault: Exception | None = None
 
-    async def access_level(self, project: ProjectId, user_id: int) -> AccessLevel:
+    async def rights(self, project: ProjectId, user_id: int) -> Rights:
         self.asked.append((user_id, project))
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
@@ -28,7 +28,8 @@ class Roles:
         self.at_once -= 1
         if self.fault is not None:
             raise self.fault
-        return self.levels.get((user_id, project), AccessLevel.NONE)
+        level = self.levels.get((user_id, project))
+        return NO_RIGHTS if level is None else Rights(level, code=level >= AccessLevel.REPORTER, issues=True)
 
 
 def _access(roles: Roles, ttl: float = 60) -> Access:
@@ -47,7 +48,11 @@ async def test_a_role_is_asked_for_once_per_user_and_project() -> None:
 
 async def test_readable_asks_for_distinct_projects_at_the_same_time() -> None:
     roles = Roles()
-    roles.levels = {(ENGINEER.id, ONE): AccessLevel.GUEST, (ENGINEER.id, THREE): AccessLevel.OWNER}
+    roles.levels = {
+        (ENGINEER.id, ONE): AccessLevel.REPORTER,
+        (ENGINEER.id, TWO): AccessLevel.GUEST,
+        (ENGINEER.id, THREE): AccessLevel.OWNER,
+    }
     assert await _access(roles).readable(ENGINEER, [ONE, TWO, THREE, ONE]) == {ONE, THREE}
     assert (len(roles.asked), roles.most_at_once) == (3, 3)
 
