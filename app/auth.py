@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import jwt
-from jwt import PyJWKClient
 from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
 from app.cache import AnswerCache
+from app.key_set import KeySet
 from gitlab_facade import TokenRefusedError
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
@@ -93,7 +93,7 @@ class JwtAuthenticator:
             raise ValueError(f"{', '.join(foreign)}: only algorithms with a public key are allowed")
         self._issuer, self._audience, self._claim = issuer, audience, user_id_claim
         self._algorithms = list(algorithms)
-        self._keys = PyJWKClient(jwks_url, cache_keys=True, lifespan=300, timeout=10)
+        self._keys = KeySet(jwks_url)
         self._users = users
         self._known: AnswerCache[int, User | None] = AnswerCache(ttl=ttl, size=_REMEMBERED)
 
@@ -121,6 +121,9 @@ class JwtAuthenticator:
             ) from error
         except PyJWTError as error:
             raise UnauthenticatedError(f"The token is not accepted: {error}") from error
+        except (ValueError, OverflowError, RecursionError) as error:
+            # What the token holds is read before its signature is: nesting and numbers are anybody's.
+            raise UnauthenticatedError("The token is not accepted: it cannot be read.") from error
         return claims
 
     async def _user(self, claims: Mapping[str, Any]) -> User:

@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
+from app.origins import LOOPBACK_HOSTS, WebAccess
 from app.services import Services, running
-from app.settings import Settings
+from app.settings import AuthMode, Settings
 from app.web import build_app
 from app.wiring import engine_settings, open_services
 
@@ -24,4 +25,11 @@ def create_app(settings: Settings) -> FastAPI:
             async with running(services.engine(engine)):
                 yield services
 
-    return build_app(opened)
+    return build_app(opened, web_access(settings))
+
+
+def web_access(settings: Settings) -> WebAccess:
+    """Which pages may call the API, and by which names it answers."""
+    # In demo mode every address is on loopback: the settings refuse anything else.
+    hosts = (*LOOPBACK_HOSTS, *settings.own_hosts) if settings.auth is AuthMode.DEMO else ()
+    return WebAccess(settings.allowed_origins, tuple(dict.fromkeys(hosts)))

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ORCHESTRATOR_"
 
@@ -54,6 +54,19 @@ def _plain_url(value: object) -> object:
     if parts.username or parts.password:
         raise ValueError("must not carry a user name or password; a token has a variable of its own")
     return value.rstrip("/")
+
+
+def _origins(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
+    for origin in origins:
+        parts = urlsplit(origin)
+        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}" or "*" in origin:
+            raise ValueError(
+                f"must be origins such as https://ide.example.com, separated by commas, each named in full; {origin!r} is none"
+            )
+    return origins
 
 
 PostgresUrl = Annotated[str, BeforeValidator(_postgres_url)]
@@ -142,6 +155,13 @@ class Settings(DatabaseSettings):
     public_url: HttpUrl | None = Field(
         default=None, description="The API's address as GitLab and browsers see it. Unset: from host and port."
     )
+    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+        default=(),
+        description=(
+            "Origins of other hosts' pages that may call the API (CORS, websockets), separated by commas, such as "
+            "`https://ide.example.com`. Unset: only pages of its own."
+        ),
+    )
     data_dir: Path = Field(default=Path(".orchestrator"), description="Where the embedded servers keep their data.")
 
     engine_in_process: bool = Field(default=True, description="Whether `serve` runs an engine too.")
@@ -215,6 +235,11 @@ class Settings(DatabaseSettings):
     def broadcast(self) -> str:
         """The address that carries hints, the default resolved."""
         return self.broadcast_url or self.database_url
+
+    @property
+    def own_hosts(self) -> tuple[str, ...]:
+        """The names that others know the API by, as they stand in a `Host` header."""
+        return _bracketed(self.host), _bracketed(_host_of(self.own_url))
 
     @property
     def own_url(self) -> str:

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse
 
 from app import explorer, health, rest, webhooks
 from app.graphql_http import TRANSPORT_WS, Router, request_context
+from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request
 from app.services import Services
 from schema.root import schema
@@ -20,7 +21,7 @@ LARGEST_BODY = 2_000_000
 Opener = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def build_app(opener: Opener) -> FastAPI:
+def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
     """The routes over whatever services the opener opens."""
 
     @asynccontextmanager
@@ -38,7 +39,13 @@ def build_app(opener: Opener) -> FastAPI:
         max_body_size=LARGEST_BODY,
     )
     app.include_router(
-        Router(schema, graphql_ide="graphiql", context_getter=request_context, subscription_protocols=[TRANSPORT_WS]),
+        Router(
+            schema,
+            graphql_ide="graphiql",
+            context_getter=request_context,
+            subscription_protocols=[TRANSPORT_WS],
+            allowed_origins=access.origins,
+        ),
         prefix="/graphql",
         include_in_schema=False,
     )
@@ -48,6 +55,7 @@ def build_app(opener: Opener) -> FastAPI:
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(Exception, internal_error)
+    guard(app, access)
     return app
 
 

@@ -6,6 +6,7 @@ A subscription outlives a database that is away: it waits, and goes on where it 
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import suppress
 from typing import Annotated, ParamSpec, TypeVar
 
 import strawberry
@@ -13,6 +14,7 @@ import strawberry
 from sagas import models
 from sagas.errors import RetryableError
 from sagas.ids import ProjectId, SagaId
+from sagas.ports import Watch
 from schema import ids
 from schema.context import Context, Info
 from schema.errors import VERSION_AHEAD, api_error, bad_input, is_database_away, not_found
@@ -30,6 +32,8 @@ P = ParamSpec("P")
 
 SAGA_ID = "The saga."
 LONGEST_PAUSE_S = 3.0
+RECHECK_S = 30.0
+"""How often a subscription without news asks whether its viewer may still see the saga."""
 
 
 @strawberry.type(description="What is told as it happens, over graphql-transport-ws.")
@@ -113,7 +117,7 @@ async def _events(context: Context, row: models.Saga, after: int) -> AsyncGenera
                 if not event.status.live:
                     return
             if len(page) < PAGE:
-                await watch.changed()
+                await _news(context, row, watch)
 
 
 async def _states(context: Context, row: models.Saga) -> AsyncGenerator[Saga, None]:
@@ -130,7 +134,7 @@ async def _states(context: Context, row: models.Saga) -> AsyncGenerator[Saga, No
                 yield _fresh(context, now)
             if not now.status.live:
                 return
-            await watch.changed()
+            await _news(context, now, watch)
 
 
 async def _changed_sagas(context: Context, following: Following) -> AsyncGenerator[Saga, None]:
@@ -140,6 +144,16 @@ async def _changed_sagas(context: Context, following: Following) -> AsyncGenerat
             changed = await watch.changed()
             for row in await patiently(following.news, changed):
                 yield _fresh(context, row)
+
+
+async def _news(context: Context, row: models.Saga, watch: Watch) -> None:
+    """Wait for news; a viewer who loses read access meanwhile is not left waiting."""
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(RECHECK_S):
+                await watch.changed()
+                return
+        await _still_allowed(context, row)
 
 
 def _fresh(context: Context, row: models.Saga) -> Saga:

@@ -1,26 +1,18 @@
 """Who is asking: every way in, and every way that must stay shut."""
 
-import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 
-import jwt
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
-from jwt.algorithms import RSAAlgorithm
 
 from app.auth import DemoAuthenticator, GitLabAuthenticator, JwtAuthenticator, UnauthenticatedError
 from gitlab_facade import TokenRefusedError
 from sagas.errors import RetryableError
 from sagas.ports import User
-from tests.facade.scripted_server import Reply, ScriptedServer, refused_url
+from tests.facade.scripted_server import ScriptedServer, refused_url
 from tests.fakes import ENGINEER
-
-ISSUER, AUDIENCE = "https://gateway.example.test", "orchestrator"
-KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-FOREIGN_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-MakeToken = Callable[..., str]
+from tests.identity import gateway
+from tests.identity.gateway import AUDIENCE, FOREIGN_KEY, ISSUER, KEY
+from tests.identity.gateway import token as new_token
 
 
 class Users:
@@ -45,23 +37,8 @@ class Users:
 
 @pytest.fixture
 def key_server() -> Iterator[ScriptedServer]:
-    key = json.loads(RSAAlgorithm.to_jwk(KEY.public_key())) | {"kid": "k1", "use": "sig", "alg": "RS256"}
-    with ScriptedServer().running() as server:
-        server.otherwise = lambda _: Reply(200, {"keys": [key]})
+    with gateway.key_server(gateway.published(KEY, "k1")) as server:
         yield server
-
-
-def _claims(**changes: object) -> dict[str, object]:
-    claims = {"iss": ISSUER, "aud": AUDIENCE, "exp": int(time.time()) + 600, "sub": "2", "preferred_username": "ada"}
-    return {name: value for name, value in (claims | changes).items() if value is not None}
-
-
-def _token(key: object = KEY, algorithm: str = "RS256", kid: str = "k1", **changes: object) -> str:
-    return jwt.encode(_claims(**changes), key, algorithm=algorithm, headers={"kid": kid})  # type: ignore[arg-type]  # wrong keys are the point
-
-
-def _gateway(server: ScriptedServer, users: Users | None = None) -> JwtAuthenticator:
-    return JwtAuthenticator(ISSUER, AUDIENCE, f"{server.url}/keys", "sub", users=users)
 
 
 async def test_a_gitlab_token_is_asked_about_once() -> None:
@@ -103,26 +80,26 @@ async def test_a_refused_token_is_unauthenticated_and_gitlab_being_away_is_not()
 
 
 async def test_the_gateways_token_names_the_user(key_server: ScriptedServer) -> None:
-    token = _token(name="Ada", email="ada@example.test")
-    assert await _gateway(key_server).authenticate(token) == User(2, "ada", "Ada", "ada@example.test")
-    assert (await _gateway(key_server).authenticate(_token(email="x@y", email_verified=False))).email is None
+    token = new_token(name="Ada", email="ada@example.test")
+    assert await gateway.gateway(key_server).authenticate(token) == User(2, "ada", "Ada", "ada@example.test")
+    assert (await gateway.gateway(key_server).authenticate(new_token(email="x@y", email_verified=False))).email is None
 
 
 async def test_the_keys_are_fetched_once(key_server: ScriptedServer) -> None:
-    authenticator = _gateway(key_server)
+    authenticator = gateway.gateway(key_server)
     for _ in range(3):
-        await authenticator.authenticate(_token())
+        await authenticator.authenticate(new_token())
     assert len(key_server.requests) == 1
 
 
 async def test_gitlab_knows_the_users_name_better_than_the_token(key_server: ScriptedServer) -> None:
     users = Users()
-    authenticator = _gateway(key_server, users=users)
-    assert await authenticator.authenticate(_token(preferred_username="forged")) == ENGINEER
-    await authenticator.authenticate(_token())
+    authenticator = gateway.gateway(key_server, users=users)
+    assert await authenticator.authenticate(new_token(preferred_username="forged")) == ENGINEER
+    await authenticator.authenticate(new_token())
     assert users.asked == [2]
     with pytest.raises(UnauthenticatedError, match="no user with the id 99"):
-        await authenticator.authenticate(_token(sub="99"))
+        await authenticator.authenticate(new_token(sub="99"))
 
 
 @pytest.mark.parametrize(
@@ -150,21 +127,21 @@ async def test_gitlab_knows_the_users_name_better_than_the_token(key_server: Scr
 async def test_any_fault_of_the_gateways_token_keeps_the_door_shut(
     key_server: ScriptedServer, changes: Mapping[str, object]
 ) -> None:
-    token = _token(**changes)  # type: ignore[arg-type]  # keys and claims of every kind
+    token = new_token(**changes)  # type: ignore[arg-type]  # keys and claims of every kind
     with pytest.raises(UnauthenticatedError):
-        await _gateway(key_server).authenticate(token)
+        await gateway.gateway(key_server).authenticate(token)
 
 
 @pytest.mark.parametrize("token", ["", "abc", "a.b.c", "e30.e30."])
 async def test_nonsense_instead_of_a_token_is_unauthenticated(key_server: ScriptedServer, token: str) -> None:
     with pytest.raises(UnauthenticatedError):
-        await _gateway(key_server).authenticate(token)
+        await gateway.gateway(key_server).authenticate(token)
 
 
 async def test_keys_that_cannot_be_fetched_are_an_outage_and_not_the_users_fault() -> None:
     authenticator = JwtAuthenticator(ISSUER, AUDIENCE, f"{refused_url()}/keys", "sub")
     with pytest.raises(RetryableError) as caught:
-        await authenticator.authenticate(_token())
+        await authenticator.authenticate(new_token())
     assert caught.value.outage
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from app.main import web_access
 from app.settings import (
     PREFIX,
     AuthMode,
@@ -74,6 +75,10 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         ("PORT", "http", "valid integer"),
         ("LEASE", "0.1", "greater than or equal to 1 second"),
         ("LEASE", "soon", "timedelta"),
+        ("ALLOWED_ORIGINS", "*", "each named in full"),
+        ("ALLOWED_ORIGINS", "https://*.example.com", "each named in full"),
+        ("ALLOWED_ORIGINS", "ide.example.com", "must be origins such as"),
+        ("ALLOWED_ORIGINS", "https://ide.example.com/app", "must be origins such as"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("AUTH", "ldap", "'gitlab', 'jwt' or 'demo'"),
         ("ENGINE_CONCURRENCY", "0", "greater than or equal to 1"),
@@ -176,7 +181,7 @@ def shown_default(value: object, *, required: bool) -> str:
     match value:
         case _ if required:
             return "required"
-        case None | "":
+        case None | "" | ():
             return ""
         case bool():
             return f"`{str(value).lower()}`"
@@ -200,3 +205,14 @@ def test_the_example_file_names_only_settings_that_exist() -> None:
     names = re.findall(r"^#? ?(ORCHESTRATOR_\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
     assert names
     assert {name.removeprefix(PREFIX).lower() for name in names} <= set(Settings.model_fields)
+
+
+def test_origins_are_a_list_and_in_demo_mode_the_api_answers_to_this_machines_names_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    given(monkeypatch, LOCAL | {"ALLOWED_ORIGINS": "https://ide.example.com, http://localhost:5173/"})
+    access = web_access(load_settings())
+    assert access.origins == ("https://ide.example.com", "http://localhost:5173")
+    assert set(access.hosts) == {"localhost", "127.0.0.1", "[::1]"}
+    given(monkeypatch, {"AUTH": "gitlab"})
+    assert web_access(load_settings()).hosts == ()

@@ -1,0 +1,46 @@
+"""The gateway's public keys: PyJWT's client, made to stand a gateway that is away and tokens that name keys at random."""
+
+import time
+from typing import Any
+
+from jwt import PyJWKClient, PyJWKSet
+from jwt.exceptions import PyJWKClientConnectionError
+
+LIFESPAN_S = 300.0
+"""How long a fetched set counts: a key that the gateway withdraws opens nothing after that."""
+COOLDOWN_S = 10.0
+"""An unknown key, or a gateway that is away, is not asked about more often than this."""
+STALE_S = 900.0
+"""While the gateway is away, the keys it told last count this long."""
+TIMEOUT_S = 3.0
+
+
+class KeySet(PyJWKClient):
+    """Keys by id. A rotated key is found by asking anew, at most once in `COOLDOWN_S`, whoever sends what."""
+
+    def __init__(self, url: str) -> None:
+        # No cache of single keys: PyJWT's has no end, and a withdrawn key would be good for ever.
+        super().__init__(url, cache_keys=False, lifespan=LIFESPAN_S, timeout=TIMEOUT_S, cooldown_duration=COOLDOWN_S)
+        self._last: tuple[float, Any] | None = None
+        self._failed: tuple[float, PyJWKClientConnectionError] | None = None
+
+    def fetch_data(self) -> Any:
+        """The set as the gateway tells it; raises PyJWKClientConnectionError, a recent one again without asking."""
+        if self._failed is not None and time.monotonic() - self._failed[0] < COOLDOWN_S:
+            raise PyJWKClientConnectionError(str(self._failed[1]))
+        try:
+            fetched = super().fetch_data()
+        except PyJWKClientConnectionError as failure:
+            self._failed = (time.monotonic(), failure)
+            raise
+        self._failed, self._last = None, (time.monotonic(), fetched)
+        return fetched
+
+    def get_jwk_set(self, refresh: bool = False) -> PyJWKSet:
+        """The set; while the gateway is away, the last one it told."""
+        try:
+            return super().get_jwk_set(refresh)
+        except PyJWKClientConnectionError:
+            if self._last is None or time.monotonic() - self._last[0] > STALE_S:
+                raise
+            return PyJWKSet.from_dict(self._last[1])
