@@ -25,7 +25,7 @@ async def test_the_service_starts_and_says_what_is_down_while_gitlab_is_away(set
     app = create_app(settings.model_copy(update={"engine_in_process": engine}))
     async with (
         app.router.lifespan_context(app),
-        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://orchestrator.test") as http,
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as http,
     ):
 
         async def degraded() -> bool:

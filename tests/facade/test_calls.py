@@ -186,15 +186,18 @@ async def test_a_commit_names_its_author_and_reads_its_trailers_from_the_message
 
 async def test_a_users_own_token_never_mixes_with_the_services(server: ScriptedServer, facade: GitLabFacade) -> None:
     cookie = {"Set-Cookie": "_gitlab_session=secret; Path=/"}
-    server.will(Reply(200, USER, headers=cookie), Reply(200, BRANCH))
+    token = Reply(200, {"id": 1, "scopes": ["api"]}, headers=cookie)
+    server.will(Reply(200, USER, headers=cookie), token, Reply(200, BRANCH))
     assert (await facade.current_user("users-own")).username == "ada"
     await facade.branch(P, "main")
-    first, second = server.requests
-    assert first.headers["Authorization"] == "Bearer users-own"
-    assert "PRIVATE-TOKEN" not in first.headers
-    assert second.headers["PRIVATE-TOKEN"] == "service-token"
-    assert "Authorization" not in second.headers
-    assert "Cookie" not in second.headers
+    *users, services = server.requests
+    assert [request.path for request in users] == ["/api/v4/user", "/api/v4/personal_access_tokens/self"]
+    for request in users:
+        assert request.headers["Authorization"] == "Bearer users-own"
+        assert "PRIVATE-TOKEN" not in request.headers
+    assert services.headers["PRIVATE-TOKEN"] == "service-token"
+    assert "Authorization" not in services.headers
+    assert "Cookie" not in services.headers
 
 
 async def test_a_users_refused_token_is_his_problem_and_no_outage(server: ScriptedServer, facade: GitLabFacade) -> None:
