@@ -4,6 +4,7 @@ GraphiQL where its build is installed beside this module, else an explorer of ou
 another host.
 """
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _SOURCES = {
     "style-src": "'self'",
     "img-src": "'self' data:",
     "font-src": "'self' data:",
-    "connect-src": "'self' ws: wss:",
+    "connect-src": "'self'",
     "base-uri": "'none'",
     "form-action": "'none'",
     "frame-ancestors": "'none'",
@@ -28,7 +29,7 @@ _SOURCES = {
 # Monaco, GraphiQL's editor, sets styles from scripts and starts workers.
 _GRAPHIQL_SOURCES = {**_SOURCES, "style-src": "'self' 'unsafe-inline'", "worker-src": "'self' blob:"}
 
-router = APIRouter()
+_GRAPHIQL_LINK = '<a class="button" href="/graphql">Explore the GraphQL API</a> '
 
 
 def explorer_page() -> HTMLResponse:
@@ -38,28 +39,42 @@ def explorer_page() -> HTMLResponse:
     return _page(PAGES / "explorer.html", _SOURCES)
 
 
-@router.get("/", include_in_schema=False)
-async def console() -> HTMLResponse:
-    """Where to go, and how the service does."""
-    return _page(PAGES / "console.html", _SOURCES)
+def pages(*, graphiql: bool) -> APIRouter:
+    """The console at `/`, which leads to GraphiQL where there is one."""
+    router = APIRouter()
+
+    @router.get("/", include_in_schema=False)
+    async def console() -> HTMLResponse:
+        """Where to go, and how the service does."""
+        return _page(PAGES / "console.html", _SOURCES, without="" if graphiql else _GRAPHIQL_LINK)
+
+    @router.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> FileResponse:
+        """What browsers ask for on their own."""
+        return FileResponse(PAGES / "icon.svg", media_type="image/svg+xml")
+
+    return router
 
 
-@router.get("/favicon.ico", include_in_schema=False)
-async def icon() -> FileResponse:
-    """What browsers ask for on their own."""
-    return FileResponse(PAGES / "icon.svg", media_type="image/svg+xml")
+class _PartsOfPages(StaticFiles):
+    """Scripts and styles, but no page: those are served above, each under its Content-Security-Policy, or not at all."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """As Starlette does."""
+        return ("", None) if path.endswith(".html") else super().lookup_path(path)
 
 
 def static_files() -> StaticFiles:
     """Scripts and styles of the pages."""
-    return StaticFiles(directory=PAGES)
+    return _PartsOfPages(directory=PAGES)
 
 
-def _page(path: Path, sources: Mapping[str, str]) -> HTMLResponse:
+def _page(path: Path, sources: Mapping[str, str], *, without: str = "") -> HTMLResponse:
     headers = {
         "Content-Security-Policy": "; ".join(f"{kind} {source}" for kind, source in sources.items()),
         "X-Content-Type-Options": "nosniff",
         "Referrer-Policy": "no-referrer",
         "Cache-Control": "no-cache",
     }
-    return HTMLResponse(path.read_text(encoding="utf-8"), headers=headers)
+    text = path.read_text(encoding="utf-8")
+    return HTMLResponse(text.replace(without, "") if without else text, headers=headers)

@@ -76,6 +76,7 @@ class Router(GraphQLRouter[RequestContext, None]):
 
     graphql_transport_ws_handler_class = WebSocketHandler
     websocket_adapter_class = PatientWebSocketAdapter
+    shows_graphiql = True
 
     async def run(self, request: Request | WebSocket, *args: Any, **kwargs: Any) -> Any:
         """Answer; what Strawberry refuses in plain text becomes a GraphQL answer."""
@@ -94,7 +95,9 @@ class Router(GraphQLRouter[RequestContext, None]):
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
         """For browsers only: `*/*` is what programs send."""
         wants_page = "text/html" in request.headers.get("accept", "")
-        return request.method == "GET" and request.query_params.get("query") is None and wants_page
+        return (
+            self.shows_graphiql and request.method == "GET" and request.query_params.get("query") is None and wants_page
+        )
 
     async def render_graphql_ide(self, request: Request) -> HTMLResponse:
         """The explorer."""

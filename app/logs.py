@@ -2,11 +2,15 @@
 
 import json
 import logging
+import re
 import sys
 from datetime import UTC, datetime
 from typing import Literal
 
 _NOISY = ("httpx", "httpcore", "urllib3", "alembic.runtime.migration", "websockets")
+_FRAMES = "uvicorn.error"
+"""Of a websocket it writes down every header and frame at DEBUG, tokens included."""
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "color_message", "taskName"}
 
 
@@ -17,6 +21,7 @@ def configure_logging(level: str = "INFO", form: Literal["text", "json"] = "text
     logging.basicConfig(level=level, handlers=[handler], force=True)
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger(_FRAMES).setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
 
 
 class JsonFormatter(logging.Formatter):
@@ -33,7 +38,8 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info:
             entry["error"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        text = json.dumps(entry, ensure_ascii=False, default=str)
+        return _CONTROL.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 class TextFormatter(logging.Formatter):
@@ -42,8 +48,18 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line, an error's trace below it."""
         extra = "".join(f" {key}={value}" for key, value in _extra(record).items())
-        line = f"{_time(record)} {record.levelname:<8} {record.name}: {record.getMessage()}{extra}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        line = _on_one_line(f"{_time(record)} {record.levelname:<8} {record.name}: {record.getMessage()}{extra}")
+        return f"{line}\n{_indented(self.formatException(record.exc_info))}" if record.exc_info else line
+
+
+def _on_one_line(text: str) -> str:
+    """The text with what moves a terminal's cursor or begins a new line written out: what users sent forges no entry."""
+    return _CONTROL.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
+
+
+def _indented(trace: str) -> str:
+    """The trace's lines, each told apart from an entry of the log by its indent."""
+    return "\n".join(f"  {_on_one_line(line)}" for line in trace.splitlines())
 
 
 def _time(record: logging.LogRecord) -> str:

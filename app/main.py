@@ -32,4 +32,4 @@ def web_access(settings: Settings) -> WebAccess:
     """Which pages may call the API, and by which names it answers."""
     # In demo mode every address is on loopback: the settings refuse anything else.
     hosts = (*LOOPBACK_HOSTS, *settings.own_hosts) if settings.auth is AuthMode.DEMO else ()
-    return WebAccess(settings.allowed_origins, tuple(dict.fromkeys(hosts)))
+    return WebAccess(settings.allowed_origins, tuple(dict.fromkeys(hosts)), graphiql=settings.shows_graphiql)

@@ -162,6 +162,10 @@ class Settings(DatabaseSettings):
             "`https://ide.example.com`. Unset: only pages of its own."
         ),
     )
+    graphiql: bool | None = Field(
+        default=None,
+        description="Whether a browser that opens `/graphql` gets GraphiQL. Unset: only where `AUTH` is `demo`.",
+    )
     data_dir: Path = Field(default=Path(".orchestrator"), description="Where the embedded servers keep their data.")
 
     engine_in_process: bool = Field(default=True, description="Whether `serve` runs an engine too.")
@@ -235,6 +239,11 @@ class Settings(DatabaseSettings):
     def broadcast(self) -> str:
         """The address that carries hints, the default resolved."""
         return self.broadcast_url or self.database_url
+
+    @property
+    def shows_graphiql(self) -> bool:
+        """Whether browsers get GraphiQL, the default resolved."""
+        return self.auth is AuthMode.DEMO if self.graphiql is None else self.graphiql
 
     @property
     def own_hosts(self) -> tuple[str, ...]:

@@ -38,19 +38,17 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
         docs_url=None,
         max_body_size=LARGEST_BODY,
     )
-    app.include_router(
-        Router(
-            schema,
-            graphql_ide="graphiql",
-            context_getter=request_context,
-            subscription_protocols=[TRANSPORT_WS],
-            allowed_origins=access.origins,
-        ),
-        prefix="/graphql",
-        include_in_schema=False,
+    graphql = Router(
+        schema,
+        graphql_ide="graphiql",
+        context_getter=request_context,
+        subscription_protocols=[TRANSPORT_WS],
+        allowed_origins=access.origins,
     )
-    for module in (rest, webhooks, health, explorer):
-        app.include_router(module.router)
+    graphql.shows_graphiql = access.graphiql
+    app.include_router(graphql, prefix="/graphql", include_in_schema=False)
+    for router in (rest.router, webhooks.router, health.router, explorer.pages(graphiql=access.graphiql)):
+        app.include_router(router)
     app.mount("/static", explorer.static_files())
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, http_problem)
