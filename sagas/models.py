@@ -236,6 +236,12 @@ class SagaRow(SQLModel, table=True):
             "branch",
             postgresql_where=text("status NOT IN ('COMPLETED', 'CANCELLED')"),
         ),
+        # What nobody will wake; empty while the engine keeps its promises, and so free to keep and to ask.
+        Index(
+            "ix_saga_unwoken",
+            "updated_at",
+            postgresql_where=text("due_at IS NULL AND status IN ('RUNNING', 'AWAITING_RESULT', 'CANCELLING')"),
+        ),
         # Each kind of list has its order in an index: a page never sorts more than it shows.
         Index("ix_saga_project_created", "project_id", text("created_at DESC"), text("id DESC")),
         Index("ix_saga_path_created", "project_path", text("created_at DESC"), text("id DESC")),

@@ -81,6 +81,20 @@ def run_migrations() -> str:
     return f"The database is at revision {newest_revision()}."
 
 
+def run_stuck(database_url: str, *, after_s: float, limit: int) -> int:
+    """`sagas stuck`; 1 where there is one, else 0. Ends with 2 and words where the database cannot tell."""
+    from app.stuck import look  # noqa: PLC0415 - other commands do without
+    from sagas.errors import RetryableError  # noqa: PLC0415 - as above
+
+    try:
+        found = asyncio.run(look(database_url, after_s=after_s, limit=limit))
+    except RetryableError as away:
+        fail(away.message, 2)
+    for line in found:
+        typer.echo(line)
+    return 1 if found else 0
+
+
 def run_doctor(projects: tuple[str, ...], *, fix_hooks: bool) -> int:
     """`doctor`; the number of things that are missing, at most 1 as an exit status."""
     from app.doctor import examine  # noqa: PLC0415 - other commands do without

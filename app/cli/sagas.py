@@ -1,4 +1,4 @@
-"""`orchestrator sagas …`: look at sagas and command them, through the API of a running server."""
+"""`orchestrator sagas …`: look at sagas and command them, through the API of a running server (`stuck`: the database)."""
 
 import asyncio
 import json
@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from app.cli.words import fail
+from app.cli.words import fail, told_in_words
 
 T = TypeVar("T")
 
@@ -116,6 +116,35 @@ def cancel(
     from app.demo import documents  # noqa: PLC0415 - `--help` does without
 
     _command(saga, url, token, data_dir, documents.CANCEL, "cancelSaga", {"compensate": not keep, "reason": reason})
+
+
+@sagas.command()
+def stuck(
+    after: Annotated[float, typer.Option(min=0, help="Seconds that a step may go on without moving its saga.")] = 900,
+    limit: Annotated[int, typer.Option(min=1, max=10_000, help="At most so many, the oldest first.")] = 100,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """List every saga that nobody will wake or that is past its expectation; exit status 1 where there is one.
+
+    Asks the database itself, as the settings or a running demo name it, so that it tells also while no server answers.
+    """
+    from app.cli.processes import run_stuck  # noqa: PLC0415 - heavy
+
+    with told_in_words():
+        raise typer.Exit(run_stuck(_database(data_dir), after_s=after, limit=limit))
+
+
+def _database(data_dir: Path) -> str:
+    from app.settings import SettingsError, load_database_settings  # noqa: PLC0415 - pydantic is slow to load
+
+    try:
+        return load_database_settings().database_url
+    except SettingsError:
+        try:
+            return str(json.loads((data_dir / "endpoints.json").read_text(encoding="utf-8"))["database_url"])
+        except FileNotFoundError:
+            pass
+        raise
 
 
 def _command(

@@ -159,6 +159,10 @@ CREATE TABLE idempotency_record (
 INDEXES = (
     "CREATE INDEX ix_saga_due ON saga (due_at) WHERE due_at IS NOT NULL",
     "CREATE INDEX ix_saga_look ON saga (look_at) WHERE look_at IS NOT NULL",
+    """
+    CREATE INDEX ix_saga_unwoken ON saga (updated_at)
+    WHERE due_at IS NULL AND status IN ('RUNNING', 'AWAITING_RESULT', 'CANCELLING')
+    """,
     "CREATE INDEX ix_saga_live_branch ON saga (project_id, branch) WHERE status NOT IN ('COMPLETED', 'CANCELLED')",
     "CREATE INDEX ix_saga_project_created ON saga (project_id, created_at DESC, id DESC)",
     "CREATE INDEX ix_saga_path_created ON saga (project_path, created_at DESC, id DESC)",

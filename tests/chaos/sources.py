@@ -1,8 +1,13 @@
-"""Reads the evidence of a run: PostgreSQL by plain SQL, repositories by git, GitLab by HTTP, the queue by AMQP or SQL."""
+"""Reads the evidence of a run: PostgreSQL by plain SQL, repositories by git, GitLab by HTTP, the queue by AMQP or SQL.
+
+What is stuck is asked by the operator's own command; the checker's other rules do not depend on its answer.
+"""
 
 import json
+import os
 import re
 import subprocess
+import sys
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -67,7 +72,18 @@ def collect(places: Places) -> Evidence:
         evidence.commits += commits(places.repositories / f"{project}.git", project)
         evidence.merge_requests += _merge_requests(places, project)
     evidence.queued = queued(places)
+    evidence.stuck = stuck(places.database_url)
     return evidence
+
+
+def stuck(database_url: str) -> list[str]:
+    """What the operator's command lists, asked as an operator asks it; raises where it cannot tell."""
+    command = [sys.executable, "-m", "app.cli", "sagas", "stuck"]
+    environment = {**os.environ, "ORCHESTRATOR_DATABASE_URL": database_url}
+    told = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    if told.returncode not in {0, 1}:
+        raise RuntimeError(f"`orchestrator sagas stuck` could not tell: {told.stderr}")
+    return told.stdout.splitlines()
 
 
 # One record a commit, then a line for each file: ":<modes> <blob before> <blob after> <what>\t<path>".

@@ -1,5 +1,6 @@
 """The command: quick to help, plain about what is wrong."""
 
+import asyncio
 import json
 import logging
 import os
@@ -17,6 +18,9 @@ from app.demo.client import bare_id, saga_global_id
 from app.demo.documents import in_words
 from app.doctor import SOON, judge_token
 from app.logs import JsonFormatter, TextFormatter
+from sagas.models import Saga, SagaStatus
+from sagas.store.database import Database
+from tests.store import rows
 from tests.support_emulator import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -96,6 +100,37 @@ def test_sagas_says_that_no_server_answers(tmp_path: Path) -> None:
     result = orchestrator("sagas", "list", "--url", url, cwd=tmp_path)
     assert result.returncode == 1
     assert f"{url} does not answer" in result.stderr
+
+
+def test_stuck_lists_what_does_not_move_and_says_so_by_its_status(database_url: str, tmp_path: Path) -> None:
+    quiet = orchestrator("sagas", "stuck", cwd=tmp_path, DATABASE_URL=database_url)
+    assert (quiet.returncode, quiet.stdout) == (0, "")
+    saga = rows.saga(status=SagaStatus.RUNNING, state="DISPATCH_CONDENSER", branch="issue/7")
+    asyncio.run(_insert(database_url, saga))
+    told = orchestrator("sagas", "stuck", cwd=tmp_path, DATABASE_URL=database_url)
+    assert told.returncode == 1
+    (line,) = told.stdout.splitlines()
+    assert line.startswith(f"{saga.id}  NOBODY_WAKES_IT  ")
+    assert "RUNNING in DISPATCH_CONDENSER: nobody will wake it" in line
+    assert "issue/7" in line
+
+
+async def _insert(database_url: str, saga: Saga) -> None:
+    database = await Database.open(database_url, size=1)
+    await rows.insert(database.engine, [rows.definition(), saga])
+    await database.close()
+
+
+def test_stuck_asks_the_running_demos_database_and_says_where_it_cannot_ask(tmp_path: Path) -> None:
+    unset = orchestrator("sagas", "stuck", "--data-dir", str(tmp_path), cwd=tmp_path)
+    assert unset.returncode == 2
+    assert "ORCHESTRATOR_DATABASE_URL is not set." in unset.stderr
+    gone = {"database_url": f"postgresql://me:hush-hush@127.0.0.1:{free_port()}/x"}
+    (tmp_path / "endpoints.json").write_text(json.dumps(gone))
+    away = orchestrator("sagas", "stuck", "--data-dir", str(tmp_path), cwd=tmp_path)
+    assert (away.returncode, away.stdout) == (2, "")
+    assert "database does not answer" in away.stderr
+    assert "hush-hush" not in away.stderr
 
 
 def test_doctor_says_what_is_away_and_ends_non_zero(tmp_path: Path) -> None:

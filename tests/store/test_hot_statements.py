@@ -12,6 +12,7 @@ import pytest
 
 from sagas.store.claims import CLAIM
 from sagas.store.feed import FEED
+from sagas.store.stuck import COUNTS, STUCK
 from sagas.store.tasks import PRODUCED
 from sagas.store.watching import LOOKS
 
@@ -66,6 +67,19 @@ async def test_looks_read_their_partial_index_and_never_the_table(crowded: async
     nodes = await plan(crowded, LOOKS, 8, 60.0)
     assert any(node.get("Index Name") == "ix_saga_look" for node in nodes)
     assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+
+
+async def test_asking_what_is_stuck_reads_partial_indexes_and_never_the_table(crowded: asyncpg.Connection) -> None:
+    await crowded.execute(
+        "INSERT INTO saga_event (saga_id, version, type, to_state, status, actor) "
+        "SELECT id, n, 'ENTERED', 'S', 'RUNNING', 'engine' FROM saga, generate_series(1, 3) AS n"
+    )
+    await crowded.execute("ANALYZE saga_event")
+    for statement, more in ((STUCK, [100]), (COUNTS, [])):
+        nodes = await plan(crowded, statement, timedelta(minutes=5), timedelta(minutes=15), *more)
+        used = {node["Index Name"] for node in nodes if "Index Name" in node}
+        assert {"ix_saga_due", "ix_saga_look", "ix_saga_unwoken", "pk_saga_event"} <= used
+        assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
 
 
 async def test_asking_who_made_an_output_reads_an_index(crowded: asyncpg.Connection) -> None:
