@@ -4,7 +4,7 @@ A `Change` starts from the row as locked, moves it by intention (`enter`, `fail`
 entries; it does no I/O and takes the time from the database. `store/` writes the whole of it in one transaction.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -296,13 +296,14 @@ class Change:
             saga.due_at = self.now
         self.journal(EventType.CANCEL_REQUESTED, actor=str(how["actor"]), data=_reason(saga))
 
-    def cancelled(self) -> None:
-        """Nothing is left to undo: the end."""
+    def cancelled(self, kept: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Nothing is left to undo: the end. `kept` are the workers' results that stay, for the journal."""
         saga = self.saga
         saga.status, saga.finished_at = SagaStatus.CANCELLED, self.now
         saga.wanted = None
         self._rest()
-        self.journal(EventType.CANCELLED, actor=(saga.wanted_by or {}).get("actor", ENGINE), data=_reason(saga))
+        data = _reason(saga) | ({"kept": [dict(result) for result in kept]} if kept else {})
+        self.journal(EventType.CANCELLED, actor=(saga.wanted_by or {}).get("actor", ENGINE), data=data)
 
     # -- wake-ups
 

@@ -50,17 +50,17 @@ def decide(
         case TryAgain():
             _try_again(change, result.error)
         case Compensated():
-            change.context = result.context
+            change.context, change.tasks = result.context, result.tasks
             change.saga.error = change.saga.next_attempt_at = None
             change.saga.attempts = 0
             change.journal(result.event, data=result.data)
             change.go_on()
         case Cancelled():
-            change.context, change.tasks = result.context, result.tasks
+            change.context = result.context
             change.saga.error = None
             if result.refused is not None:
                 change.journal(EventType.UNDO_REFUSED, data={"reason": result.refused})
-            change.cancelled()
+            change.cancelled(result.kept)
         case _:
             assert_never(result)
     return change

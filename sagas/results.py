@@ -78,15 +78,19 @@ class Compensated:
     context: SagaContext
     event: EventType
     data: Mapping[str, Any]
+    tasks: tuple[TaskChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """Nothing is left to undo; `refused` tells what stopped the undoing, where something did."""
+    """Nothing is left to undo; `refused` tells what stopped the undoing, where something did.
+
+    `kept` names the workers' results that stay on the branch: {file, commit}.
+    """
 
     context: SagaContext
-    tasks: tuple[TaskChange, ...] = ()
     refused: str | None = None
+    kept: tuple[Mapping[str, Any], ...] = ()
 
 
 StepResult: TypeAlias = Advanced | Stayed | Failed | TryAgain | Compensated | Cancelled

@@ -12,9 +12,19 @@ from sagas.context import StepStatus
 from sagas.definition import StepKind
 from sagas.errors import RefusalCode
 from sagas.models import SagaStatus, TaskStatus
+from sagas.undoing import UndoKind
 from sagas.view import SagaAction
 
-__all__ = ["IssueState", "RefusalCode", "SagaAction", "SagaStatus", "StepKind", "StepStatus", "TaskStatus"]
+__all__ = [
+    "IssueState",
+    "RefusalCode",
+    "SagaAction",
+    "SagaStatus",
+    "StepKind",
+    "StepStatus",
+    "TaskStatus",
+    "UndoKind",
+]
 
 strawberry.enum(
     SagaStatus,
@@ -40,6 +50,14 @@ strawberry.enum(
     SagaAction,
     name="SagaAction",
     description="What the viewer may do with a saga in its present state.",
+)
+strawberry.enum(
+    UndoKind,
+    name="UndoKind",
+    description=(
+        "TASK: an outstanding task is taken back; COMMIT: a file gets its former content; BRANCH: the branch that the saga "
+        "made goes; RESULT: what a worker pushed, which stays; MERGE_REQUEST: what the saga opened, which stays."
+    ),
 )
 strawberry.enum(
     RefusalCode,

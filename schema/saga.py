@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 import strawberry
 from strawberry.scalars import JSON
 
-from sagas import models
+from sagas import models, undoing
 from sagas.definition import SagaDefinition as Chart
 from sagas.ids import ProjectId, SagaId
 from sagas.store.queries import SagaFilter
@@ -25,6 +25,7 @@ from schema.permissions import may_command, visible_issue
 from schema.resolver import resolver
 from schema.step import PendingInput, SagaError, SagaProgress, SagaStep
 from schema.task import CalculationTask
+from schema.undo import UndoItem
 from schema.user import User
 
 if TYPE_CHECKING:
@@ -134,6 +135,19 @@ class Saga(Node):
         if not await may_command(info.context, ProjectId(self.row.project_id)):
             return []
         return list((await self.view(info.context)).available_actions)
+
+    @resolver(
+        description=(
+            "What `cancelSaga` with `compensate` would do from here, first things first, and what it would leave; empty "
+            "once the saga is over. From the saga's own memory: GitLab is not asked."
+        )
+    )
+    async def undo_preview(self, info: Info) -> list[UndoItem]:
+        """For a dialog that asks before anything is undone."""
+        if not self.row.status.live:
+            return []
+        tasks = await info.context.loaders.tasks.load(SagaId(self.row.id))
+        return [UndoItem.of(item) for item in undoing.preview(self.row, tasks)]
 
     @resolver(description="The tasks that it sent to workers, oldest first.")
     async def tasks(self, info: Info) -> list[CalculationTask]:

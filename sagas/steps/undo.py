@@ -13,7 +13,7 @@ from sagas.context import SagaContext, StepStatus
 from sagas.definition import Action
 from sagas.errors import RetryableError, TerminalError
 from sagas.ids import CommitSha
-from sagas.models import EventType
+from sagas.models import CalculationTask, EventType, TaskStatus
 from sagas.ports import ChangeKind, File, FileChange
 from sagas.results import Cancelled, Compensated, StepResult
 from sagas.states import PREPARE_BRANCH
@@ -26,7 +26,13 @@ from sagas.store import tasks
 
 
 async def cancel(run: StepRun) -> StepResult:
-    """Settle the effect of the step that was cancelled, then undo one effect; Cancelled when none is left."""
+    """Revoke an outstanding task, or settle the step that was cancelled and undo one effect; Cancelled when none is left.
+
+    The task goes first, as the newest effect: what its worker has not begun is not begun any more.
+    """
+    outstanding = await live_tasks(run)
+    if outstanding:
+        return await _revoked(run, outstanding[-1])
     refused = None
     try:
         run = replace(run, context=await _settled(run))
@@ -37,8 +43,25 @@ async def cancel(run: StepRun) -> StepResult:
         result = await _undo_next(run)
         if result is not None:
             return result
-    revoked = [await revoke(run, task, "The saga was cancelled.") for task in await live_tasks(run)]
-    return Cancelled(run.context, tuple(revoked), refused)
+    return Cancelled(run.context, refused, await _results_kept(run))
+
+
+async def _revoked(run: StepRun, task: CalculationTask) -> Compensated:
+    change = await revoke(run, task, "The saga was cancelled.")
+    data = {"step": f"{task.state}/{task.visit}", "task": str(task.id)}
+    return Compensated(run.context, EventType.TASK_REVOKED, data, (change,))
+
+
+async def _results_kept(run: StepRun) -> tuple[Mapping[str, Any], ...]:
+    """The outputs that workers pushed for this saga: theirs, and so they stay, unless the whole branch went."""
+    if run.context.step(PREPARE_BRANCH).status is StepStatus.COMPENSATED:
+        return ()
+    known = await run.tools.database.read(lambda connection: tasks.of_saga(connection, run.saga.id))
+    return tuple(
+        {"file": task.output_file, "commit": task.output_commit}
+        for task in known
+        if task.status is TaskStatus.SUCCEEDED and task.output_commit is not None
+    )
 
 
 async def _settled(run: StepRun) -> SagaContext:
@@ -166,6 +189,10 @@ async def _undo_branch(run: StepRun) -> Compensated:
             return Compensated(context, EventType.UNDONE, {**data, "reason": "it was gone already"})
         if not await _is_own(run):
             reason = "somebody else has committed to it"
+            return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": reason})
+        wanted = await run.forge.merge_requests(run.project, source_branch=run.saga.branch, state="opened")
+        if wanted:
+            reason = f"its merge request is open: {wanted[0].web_url}"
             return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": reason})
         await run.write("gitlab.delete_branch", lambda: run.forge.delete_branch(run.project, run.saga.branch))
     except TerminalError as refusal:

@@ -152,6 +152,25 @@ async def test_pause_resume_and_cancel(api: Api) -> None:
     assert api.world.forge.read(api.world.project, "issue/1-test", "condenser_input.json") is None
 
 
+async def test_what_a_cancellation_would_undo_is_shown_before_it_is_asked_for(api: Api) -> None:
+    started = (await do(api, START, PLACE))["saga"]
+    row = ids.saga_id(started["id"])
+    await api.world.give(row, "condenser")
+    task = await api.world.published(row, "condenser")
+    query = "query ($id: ID!) { saga(id: $id) { undoPreview { kind description step file commit { sha } stays } } }"
+    items = (await api.ask(query, id=started["id"]))["saga"]["undoPreview"]
+    newest, hydrated, *_ = api.world.forge.commit_log(api.world.project, "issue/1-test")
+    assert [(item["kind"], item["step"], item["file"], item["commit"], item["stays"]) for item in items] == [
+        ("TASK", "DISPATCH_CONDENSER", None, None, None),
+        ("COMMIT", "COMMIT_CONDENSER_INPUT", "condenser_input.json", {"sha": newest.sha}, None),
+        ("COMMIT", "HYDRATE_CONDENSER", "condenser_input.json", {"sha": hydrated.sha}, None),
+    ]
+    assert str(task) in items[0]["description"]
+    await do(api, CANCEL, {"sagaId": started["id"]})
+    await api.world.is_now(row, SagaStatus.CANCELLED)
+    assert (await api.ask(query, id=started["id"]))["saga"]["undoPreview"] == []
+
+
 async def test_a_failed_calculation_is_retried_from_the_form(api: Api) -> None:
     started = (await do(api, START, PLACE))["saga"]
     row = ids.saga_id(started["id"])

@@ -2,6 +2,9 @@
 
 import asyncio
 import json
+from typing import Any
+
+import pytest
 
 from sagas.errors import TerminalError, UnknownOutcomeError
 from sagas.ids import SagaId
@@ -30,6 +33,14 @@ async def test_commits_are_undone_in_reverse_and_the_task_is_revoked(world: Worl
     undo = [c.trailers["Saga-Step"] for c in world.forge.commit_log(world.project, BRANCH)[:2]]
     assert undo == ["undo:HYDRATE_CONDENSER/1", "undo:COMMIT_CONDENSER_INPUT/1"]
     assert world.publisher.revoked == [task]
+    after = types[types.index(EventType.CANCEL_REQUESTED) :]
+    assert after == [
+        EventType.CANCEL_REQUESTED,
+        EventType.TASK_REVOKED,
+        EventType.UNDONE,
+        EventType.UNDONE,
+        EventType.CANCELLED,
+    ]
     end = await world.saga(saga.id)
     assert end.state == "AWAIT_CONDENSER_RESULT"
     assert end.due_at is None
@@ -150,3 +161,52 @@ async def test_cancelling_twice_is_cancelling_once(world: World) -> None:
         await world.is_now(saga.id, SagaStatus.CANCELLED)
     assert sum(answer.created for answer in answers) == 1
     assert (await world.types(saga.id)).count(EventType.CANCEL_REQUESTED) == 1
+
+
+async def data_of(world: World, saga_id: SagaId, type_: EventType) -> list[dict[str, Any]]:
+    statement = "SELECT data FROM saga_event WHERE saga_id = $1 AND type = $2 ORDER BY version"
+    records = await world.database.read(lambda connection: connection.fetch(statement, saga_id, type_))
+    return [record["data"] for record in records]
+
+
+@pytest.mark.parametrize("compensate", [True, False])
+async def test_each_outstanding_task_is_revoked_and_told_whether_anything_else_is_undone(
+    world: World, compensate: bool
+) -> None:
+    async with world.running():
+        saga = await world.start()
+        await world.give(saga.id, "condenser")
+        task = await world.published(saga.id, "condenser")
+        await cancelled(world, SagaId(saga.id), compensate=compensate)
+    told = await data_of(world, SagaId(saga.id), EventType.TASK_REVOKED)
+    assert told == [{"step": "DISPATCH_CONDENSER/1", "task": str(task)}]
+    assert world.publisher.revoked == [task]
+
+
+async def test_a_workers_results_stay_and_are_named_at_the_end(world: World) -> None:
+    async with world.running():
+        saga = await world.start()
+        await world.give(saga.id, "condenser")
+        await world.work(saga.id, "condenser")
+        await world.reaches(saga.id, "AWAIT_USER_FEEDWATER_HEATERS_INPUT", SagaStatus.AWAITING_INPUT)
+        output = world.forge.read(world.project, BRANCH, "condenser_output.json")
+        await cancelled(world, SagaId(saga.id))
+    (end,) = await data_of(world, SagaId(saga.id), EventType.CANCELLED)
+    (result,) = [c for c in world.forge.commit_log(world.project, BRANCH) if "Correlation-Id" in c.trailers]
+    assert end == {"reason": "wrong plant", "kept": [{"file": "condenser_output.json", "commit": result.sha}]}
+    assert world.forge.read(world.project, BRANCH, "condenser_output.json") == output
+
+
+async def test_a_branch_whose_merge_request_is_open_is_not_removed(world: World) -> None:
+    world.forge.add_issue(world.project, "has a branch")
+    issue = world.forge.add_issue(world.project, "mine")
+    async with world.running():
+        saga = (await world.service.start_balance(ENGINEER, project_path="plant/unit", issue_iid=issue.iid)).saga
+        await world.reaches(saga.id, STEP, SagaStatus.AWAITING_INPUT)
+        opened = await world.forge.create_merge_request(
+            world.project.id, source_branch=saga.branch, target_branch="main", title="t", description=""
+        )
+        await cancelled(world, SagaId(saga.id))
+    (refusal,) = await data_of(world, SagaId(saga.id), EventType.UNDO_REFUSED)
+    assert opened.web_url in refusal["reason"]
+    assert saga.branch in world.forge.branch_names(world.project)
