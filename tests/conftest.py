@@ -22,6 +22,7 @@ SECOND_CHANCE = (
     "facade",
     "identity",
     "runtime",
+    "security",
     "worker",
 )
 """Folders whose tests talk to real servers under deadlines, which a busy machine can make them miss.
