@@ -5,6 +5,8 @@ spoken to whoever asks for it, and only then does the status code tell of errors
 """
 
 import json
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
@@ -29,7 +31,10 @@ from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
 from schema.backend import Backend
 from schema.context import Context
+from schema.documents import schema_of
 from schema.errors import BAD_USER_INPUT
+from schema.shared_streams import SharedStreams
+from schema.sharing import Shareable, shareable
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -77,6 +82,17 @@ class Router(GraphQLRouter[RequestContext, None]):
     graphql_transport_ws_handler_class = WebSocketHandler
     websocket_adapter_class = PatientWebSocketAdapter
     shows_graphiql = True
+
+    @cached_property
+    def shared_streams(self) -> SharedStreams:
+        """What subscribers of one saga share."""
+        return SharedStreams(self.schema, self.encode_json)
+
+    def shareable(
+        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None
+    ) -> Shareable | None:
+        """The subscription as one that others may share."""
+        return shareable(schema_of(self.schema), query, variables, operation_name)
 
     async def run(self, request: Request | WebSocket, *args: Any, **kwargs: Any) -> Any:
         """Answer; what Strawberry refuses in plain text becomes a GraphQL answer."""

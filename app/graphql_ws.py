@@ -5,19 +5,26 @@ not (or no longer) accepted, which clients retry with fresh ones, 1013 while cre
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
+from graphql import GraphQLError
 from starlette.websockets import WebSocket
 from strawberry.asgi import ASGIWebSocketAdapter
 from strawberry.http.async_base_view import AsyncBaseHTTPView
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
 from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage, Message
-from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.utils.aio import aclosing
+
+from schema.errors import public_error
+from schema.shared_streams import FellBehindError, SharedStreams, is_refusal
+from schema.sharing import Shareable
+from schema.subscriptions import still_readable
 
 if TYPE_CHECKING:
     from app.graphql_http import RequestContext
@@ -47,6 +54,15 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
                 await super().send_json(message)
         except (TimeoutError, RuntimeError, OSError) as failure:
             # RuntimeError: the server's word for a socket that was closed in the meantime.
+            self._stuck.set()
+            raise WebSocketDisconnected from failure
+
+    async def send_text(self, text: str) -> None:
+        """Like `send_json`, for a message that is text already."""
+        try:
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self.ws.send_text(text)
+        except (TimeoutError, RuntimeError, OSError) as failure:
             self._stuck.set()
             raise WebSocketDisconnected from failure
 
@@ -90,6 +106,17 @@ class Authenticates(Protocol):
         """Whether the connection's credentials are accepted now."""
 
 
+class SharesStreams(Protocol):
+    """The view, as far as the handler asks it for what several subscribers share."""
+
+    shared_streams: SharedStreams
+
+    def shareable(
+        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None
+    ) -> Shareable | None:
+        """The operation as one that can be shared."""
+
+
 class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
     """One connection. Each operation gets a context of its own, so that nothing loaded for one is stale in the next."""
 
@@ -124,15 +151,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
     async def run_operation(self, operation: Operation["RequestContext", None]) -> None:
         """Run one operation to its end; its errors go to its own subscriber, never to the others of the connection."""
         try:
-            results = await self.schema.stream(
-                operation.query,
-                variable_values=operation.variables,
-                context_value=self.context.for_operation(),
-                root_value=self.root_value,
-                operation_name=operation.operation_name,
-            )
-            async with aclosing(results):
-                await self._send_results(operation, results)
+            if not await self._run_shared(operation):
+                await self._run_alone(operation)
             await operation.send_operation_message({"id": operation.id, "type": "complete"})
         except WebSocketDisconnected:
             pass
@@ -140,13 +160,62 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             log.exception("an operation over a websocket failed")
             await self.websocket.close(TRY_AGAIN_LATER, "Try again later")
 
+    async def _run_shared(self, operation: Operation["RequestContext", None]) -> bool:
+        """Read along where others ask the same; False: nothing was sent, it must run alone."""
+        view: SharesStreams = self.view  # type: ignore[assignment]  # as in _keep_checking
+        asked = view.shareable(operation.query, operation.variables, operation.operation_name)
+        if asked is None:
+            return False
+        context = self.context.for_operation()
+        websocket: PatientWebSocketAdapter = self.websocket  # type: ignore[assignment]  # the router's own class of them
+        async with view.shared_streams.joined(asked, context) as stream:
+            if stream is None:
+                return False
+            position = asked.after_version + 1
+            prefix = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+            try:
+                async with aclosing(
+                    stream.payloads(position, partial(still_readable, context, stream.project))
+                ) as told:
+                    async for payload in told:
+                        if operation.completed:
+                            return True
+                        if not isinstance(payload, str):
+                            await operation.send_initial_errors(list(payload))
+                            return True
+                        await websocket.send_text(f"{prefix}{payload}}}")
+                        position += 1
+            except GraphQLError as refusal:
+                await operation.send_initial_errors([public_error(refusal)])
+                return True
+            except FellBehindError:
+                pass
+            else:
+                return True
+        await self._run_alone(operation, skip=position - asked.after_version - 1)
+        return True
+
+    async def _run_alone(self, operation: Operation["RequestContext", None], *, skip: int = 0) -> None:
+        results = await self.schema.stream(
+            operation.query,
+            variable_values=operation.variables,
+            context_value=self.context.for_operation(),
+            root_value=self.root_value,
+            operation_name=operation.operation_name,
+        )
+        async with aclosing(results):
+            await self._send_results(operation, results, skip)
+
     async def _send_results(
-        self, operation: Operation["RequestContext", None], results: AsyncGenerator[Any, None]
+        self, operation: Operation["RequestContext", None], results: AsyncGenerator[Any, None], skip: int
     ) -> None:
         async for result in results:
             if operation.completed:
                 return
-            if isinstance(result, PreExecutionError) or _is_refusal(result):
+            if skip > 0 and not is_refusal(result):
+                skip -= 1
+                continue
+            if is_refusal(result):
                 # The protocol's word for an operation that ends with errors; `next` would look like a result.
                 await operation.send_initial_errors(result.errors)
                 return
@@ -159,12 +228,6 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             if not await view.still_known(self.context):
                 await self.websocket.close(FORBIDDEN, "The credentials are no longer accepted")
                 return
-
-
-def _is_refusal(result: object) -> bool:
-    if not isinstance(result, ExecutionResult) or result.data is not None:
-        return False
-    return bool(result.errors) and all(not error.path for error in result.errors or ())
 
 
 def _fault(message: object) -> str | None:

@@ -9,6 +9,7 @@ from functools import lru_cache
 
 from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
 from strawberry.extensions import SchemaExtension
+from strawberry.schema import BaseSchema
 
 from schema.limits import QueryShape
 
@@ -39,11 +40,25 @@ class Documents(SchemaExtension):
         """Take the verdict where it is known; a document over the limits gets no further validation, which could be dear."""
         document, query = self.execution_context.graphql_document, self.execution_context.query
         if document is not None:
-            graphql_schema: GraphQLSchema = self.execution_context.schema._schema  # noqa: SLF001 - Strawberry has no public name for it
+            graphql_schema = schema_of(self.execution_context.schema)
             kept = query is not None and len(query) <= LONGEST_KEPT
             verdict = _verdict(graphql_schema, query) if kept and query else _judge(graphql_schema, document)
             self.execution_context.pre_execution_errors = list(verdict)
         yield
+
+
+def schema_of(strawberry_schema: BaseSchema) -> GraphQLSchema:
+    """The schema as graphql-core knows it; Strawberry has no public name for it."""
+    found: GraphQLSchema = strawberry_schema._schema  # type: ignore[attr-defined]  # noqa: SLF001 - as the docstring says
+    return found
+
+
+def accepted(graphql_schema: GraphQLSchema, query: str) -> DocumentNode | None:
+    """The document, where it parses, is valid and within the limits; None: executing it says what is wrong."""
+    if not query or len(query) > LONGEST_KEPT:
+        return None
+    document = _parsed(query)
+    return None if document is None or _verdict(graphql_schema, query) else document
 
 
 @lru_cache(maxsize=KEPT)

@@ -163,9 +163,13 @@ def _fresh(context: Context, row: models.Saga) -> Saga:
 
 
 async def _still_allowed(context: Context, row: models.Saga) -> None:
+    await still_readable(context, ProjectId(row.project_id))
+
+
+async def still_readable(context: Context, project: ProjectId) -> None:
     """End the subscription of a viewer who has lost read access; while GitLab is away, its last answer stands."""
     try:
-        allowed = await may_read(context, ProjectId(row.project_id))
+        allowed = await may_read(context, project)
     except RetryableError:
         return
     if not allowed:

@@ -217,13 +217,19 @@ async def test_a_subscription_outlives_a_database_that_is_away(
         assert next(failures, None) is None, "the reads did fail"
 
 
-async def test_a_closed_subscription_leaves_nothing_behind(api: Api, server: Listener, world: World) -> None:
+ALONE = "subscription ($saga: ID!) { sagaUpdated(sagaId: $saga) { version availableActions } }"
+
+
+@pytest.mark.parametrize(("query", "watches"), [(UPDATED, 1), (ALONE, 5)])
+async def test_a_closed_subscription_leaves_nothing_behind(
+    api: Api, server: Listener, world: World, query: str, watches: int
+) -> None:
     saga = await world.start()
     for end in ("complete", "abort"):
         async with server.client() as peer:
             for number in range(5):
-                await peer.subscribe(UPDATED, name=str(number), saga=saga_id(saga))
-            await eventually(lambda: len(api.feed.subscribers) >= 5)
+                await peer.subscribe(query, name=str(number), saga=saga_id(saga))
+            await eventually(lambda: len(api.feed.subscribers) == watches)
             if end == "abort":
                 peer.connection.transport.abort()
             else:
