@@ -46,8 +46,9 @@ format: setup ## let ruff mend what it can
 test: lint services graphiql ## everything: lint, then all tests on all cores; ARGS go to pytest
 	@$(BIN)/python -m tests.run $(ARGS)
 
-services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreSQL (as root on Debian; else told)
+services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreSQL (as root on Debian; else told), npm packages
 	@tests/install-services
+	@PYTHON=$(PYTHON) tests/npm/install
 
 bench: setup ## how fast it is, each figure beside the database's own floor from the same run; ARGS=--json
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
@@ -59,4 +60,4 @@ lock: setup ## requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 -o requirements.lock
 
 clean: ## the environment and the demo's data
-	rm -rf $(VENV) .orchestrator .tools app/graphiql/dist app/graphiql_source/node_modules
+	rm -rf $(VENV) .orchestrator .tools app/graphiql/dist app/graphiql_source/node_modules tests/npm/node_modules

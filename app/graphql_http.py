@@ -24,8 +24,9 @@ from strawberry.types.unset import UNSET, UnsetType
 
 from app.auth import Authenticator, UnauthenticatedError
 from app.explorer import explorer_page
-from app.graphql_ws import PatientWebSocketAdapter, UncheckableCredentialsError, WebSocketHandler
+from app.graphql_ws import UncheckableCredentialsError, WebSocketHandler
 from app.identity import identify, language_of, token_of_init
+from app.patient_socket import PatientWebSocketAdapter
 from app.services import Services
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
@@ -94,6 +95,11 @@ class Router(GraphQLRouter[RequestContext, None]):
         """The subscription as one that others may share."""
         return shareable(schema_of(self.schema), query, variables, operation_name)
 
+    @cached_property
+    def connections(self) -> set[object]:
+        """The websockets that are open in this process."""
+        return set()
+
     async def run(self, request: Request | WebSocket, *args: Any, **kwargs: Any) -> Any:
         """Answer; what Strawberry refuses in plain text becomes a GraphQL answer."""
         if isinstance(request, WebSocket):
@@ -122,7 +128,9 @@ class Router(GraphQLRouter[RequestContext, None]):
     def decode_json(self, data: str | bytes) -> object:
         """Strict JSON: UTF-8, no NaN or Infinity, no nesting that exhausts the stack. Raises JSONDecodeError."""
         try:
-            return json.loads(data, parse_constant=_refuse_constant)
+            # From bytes `json` would take UTF-16 and UTF-32 as well.
+            text = data.decode() if isinstance(data, bytes) else data
+            return json.loads(text, parse_constant=_refuse_constant)
         except json.JSONDecodeError:
             raise
         except (ValueError, RecursionError) as error:

@@ -1,7 +1,9 @@
 """graphql-transport-ws: Strawberry's handler, made to keep to the protocol where clients do not.
 
 Close codes: 4400 for a message that is none, 4401 for an operation before the handshake, 4403 for credentials that are
-not (or no longer) accepted, which clients retry with fresh ones, 1013 while credentials cannot be checked.
+not (or no longer) accepted, which clients retry with fresh ones, 4408 for a handshake that does not come, 4409 for an id
+that is in use, 4429 for a second handshake, 4500 for a fault of ours in the connection itself, 1013 while credentials
+cannot be checked or too many are connected. What goes wrong in an operation ends that operation only.
 """
 
 import asyncio
@@ -9,18 +11,24 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from graphql import GraphQLError
-from starlette.websockets import WebSocket
-from strawberry.asgi import ASGIWebSocketAdapter
-from strawberry.http.async_base_view import AsyncBaseHTTPView
+from strawberry.exceptions import ConnectionRejectionError
 from strawberry.http.exceptions import WebSocketDisconnected
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import BaseGraphQLTransportWSHandler, Operation
-from strawberry.subscriptions.protocols.graphql_transport_ws.types import ConnectionInitMessage, Message
+from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
+    CompleteMessage,
+    ConnectionInitMessage,
+    Message,
+    PingMessage,
+)
 from strawberry.utils.aio import aclosing
 
+from app.patient_socket import PatientWebSocketAdapter
+from app.ws_messages import fault_of
 from schema.errors import public_error
 from schema.shared_streams import FellBehindError, SharedStreams, is_refusal
 from schema.sharing import Shareable
@@ -31,76 +39,30 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SEND_TIMEOUT_S = 5.0
 REAUTHENTICATE_S = 60.0
-LONGEST_REASON = 123
-"""Bytes: a websocket's close frame has no room for more."""
-MALFORMED, UNAUTHORIZED, FORBIDDEN, TRY_AGAIN_LATER = 4400, 4401, 4403, 1013
-
-
-class PatientWebSocketAdapter(ASGIWebSocketAdapter):
-    """Sends with a time-out: a peer that keeps its socket open but never reads is let go."""
-
-    def __init__(
-        self, view: AsyncBaseHTTPView[Any, Any, Any, Any, Any, Any, Any], request: WebSocket, response: WebSocket
-    ) -> None:
-        super().__init__(view, request, response)
-        self._stuck = asyncio.Event()
-
-    async def send_json(self, message: Mapping[str, object]) -> None:
-        """Send, or give the whole connection up."""
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await super().send_json(message)
-        except (TimeoutError, RuntimeError, OSError) as failure:
-            # RuntimeError: the server's word for a socket that was closed in the meantime.
-            self._stuck.set()
-            raise WebSocketDisconnected from failure
-
-    async def send_text(self, text: str) -> None:
-        """Like `send_json`, for a message that is text already."""
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self.ws.send_text(text)
-        except (TimeoutError, RuntimeError, OSError) as failure:
-            self._stuck.set()
-            raise WebSocketDisconnected from failure
-
-    async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
-        """The messages, until either side is gone."""
-        messages = super().iter_json(ignore_parsing_errors=ignore_parsing_errors)
-        stuck = asyncio.create_task(self._stuck.wait())
-        try:
-            while True:
-                incoming = asyncio.ensure_future(anext(messages))
-                await asyncio.wait({incoming, stuck}, return_when=asyncio.FIRST_COMPLETED)
-                if not incoming.done():
-                    incoming.cancel()
-                    with suppress(asyncio.CancelledError, StopAsyncIteration):
-                        await incoming
-                    return
-                try:
-                    message = incoming.result()
-                except StopAsyncIteration:
-                    return
-                yield message
-        finally:
-            stuck.cancel()
-
-    async def close(self, code: int, reason: str) -> None:
-        """Close with a reason that fits into the frame; closing what is closed is nothing."""
-        fitting = reason.encode()[:LONGEST_REASON].decode(errors="ignore")
-        with suppress(RuntimeError, OSError, TimeoutError):
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await super().close(code, fitting)
+INIT_TIMEOUT_S = 10.0
+MOST_CONNECTIONS = 10_000
+"""Per process; who comes beyond is told to come again later."""
+MALFORMED, UNAUTHORIZED, FORBIDDEN, INIT_TIMED_OUT, TOO_MANY_INITS = 4400, 4401, 4403, 4408, 4429
+INTERNAL_ERROR, TRY_AGAIN_LATER = 4500, 1013
 
 
 class UncheckableCredentialsError(Exception):
     """Who is asking cannot be checked at the moment."""
 
 
-class Authenticates(Protocol):
-    """The view, as far as the handler asks it who a connection belongs to."""
+class Doorkeeper(Protocol):
+    """The view, as far as the handler asks it about connections."""
+
+    @property
+    def connections(self) -> set[object]:
+        """Those that are open in this process."""
+
+    async def on_ws_connect(self, context: "RequestContext") -> object:
+        """Make out who connects.
+
+        Raises ConnectionRejectionError for whoever is not known, UncheckableCredentialsError where that cannot be told.
+        """
 
     async def still_known(self, context: "RequestContext") -> bool:
         """Whether the connection's credentials are accepted now."""
@@ -120,49 +82,89 @@ class SharesStreams(Protocol):
 class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
     """One connection. Each operation gets a context of its own, so that nothing loaded for one is stale in the next."""
 
-    reauthentication: asyncio.Task[None] | None = None
+    admission: asyncio.Task[None] | None = None
+
+    @property
+    def door(self) -> Doorkeeper:
+        """Who knows users and counts connections."""
+        view: Doorkeeper = self.view  # type: ignore[assignment]  # the router, whose type Strawberry does not carry here
+        return view
+
+    async def handle(self) -> None:
+        """The connection from its opening to its end."""
+        others = self.door.connections
+        if len(others) >= MOST_CONNECTIONS:
+            await self.websocket.close(TRY_AGAIN_LATER, "Too many connections: try again later")
+            return
+        others.add(self)
+        try:
+            await super().handle()
+        except Exception:
+            log.exception("a websocket failed")
+            await self.websocket.close(INTERNAL_ERROR, "Internal server error")
+        finally:
+            others.discard(self)
+
+    def on_request_accepted(self) -> None:
+        """Begin to wait for the handshake."""
+        self.connection_init_wait_timeout = timedelta(seconds=INIT_TIMEOUT_S)
+        super().on_request_accepted()
 
     async def handle_message(self, message: Message) -> None:
         """Hand a well-formed message on; close on any other."""
-        fault = _fault(message)
+        fault = fault_of(message)
         if fault is not None:
             await self.handle_invalid_message(fault)
             return
         await super().handle_message(message)
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
-        """The handshake; afterwards the credentials are checked again and again."""
-        if message.get("payload") is None:
-            message = {"type": "connection_init", "payload": {}}
-        try:
-            await super().handle_connection_init(message)
-        except UncheckableCredentialsError as failure:
-            await self.websocket.close(TRY_AGAIN_LATER, str(failure))
+        """The handshake; it goes on beside the connection's other messages, so that pings are answered meanwhile."""
+        if self.connection_timed_out:
             return
-        if self.connection_acknowledged and self.reauthentication is None:
-            self.reauthentication = asyncio.create_task(self._keep_checking())
+        if self.connection_init_received:
+            await self.websocket.close(TOO_MANY_INITS, "Too many initialisation requests")
+            return
+        self.connection_init_received = True
+        if self.connection_init_timeout_task is not None:
+            self.connection_init_timeout_task.cancel()
+        self.context.connection_params = message.get("payload") or {}
+        self.admission = asyncio.create_task(self._admit())
+
+    async def handle_ping(self, message: PingMessage) -> None:
+        """Answer with what came."""
+        payload = message.get("payload")
+        await self.send_message({"type": "pong"} if payload is None else {"type": "pong", "payload": payload})
+
+    async def handle_complete(self, message: CompleteMessage) -> None:
+        """End an operation; nothing of it is sent any more, and its id is free."""
+        operation = self.operations.get(message["id"])
+        if operation is not None:
+            operation.completed = True
+        await super().handle_complete(message)
 
     async def shutdown(self) -> None:
         """End everything that this connection started."""
-        if self.reauthentication is not None:
-            self.reauthentication.cancel()
+        if self.admission is not None:
+            self.admission.cancel()
+            await asyncio.wait({self.admission})
         await super().shutdown()
 
     async def run_operation(self, operation: Operation["RequestContext", None]) -> None:
         """Run one operation to its end; its errors go to its own subscriber, never to the others of the connection."""
-        try:
-            if not await self._run_shared(operation):
-                await self._run_alone(operation)
-            await operation.send_operation_message({"id": operation.id, "type": "complete"})
-        except WebSocketDisconnected:
-            pass
-        except Exception:
-            log.exception("an operation over a websocket failed")
-            await self.websocket.close(TRY_AGAIN_LATER, "Try again later")
+        with suppress(WebSocketDisconnected):
+            try:
+                if not await self._run_shared(operation):
+                    await self._run_alone(operation)
+                await operation.send_operation_message({"id": operation.id, "type": "complete"})
+            except WebSocketDisconnected:
+                raise
+            except Exception as failure:  # noqa: BLE001 - public_error logs what is ours
+                await operation.send_initial_errors([public_error(GraphQLError("", original_error=failure))])
 
     async def _run_shared(self, operation: Operation["RequestContext", None]) -> bool:
         """Read along where others ask the same; False: nothing was sent, it must run alone."""
-        view: SharesStreams = self.view  # type: ignore[assignment]  # as in _keep_checking
+        view: SharesStreams = self.view  # type: ignore[assignment]  # as in `door`
         asked = view.shareable(operation.query, operation.variables, operation.operation_name)
         if asked is None:
             return False
@@ -221,37 +223,23 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
                 return
             await operation.send_next(result)
 
-    async def _keep_checking(self) -> None:
-        view: Authenticates = self.view  # type: ignore[assignment]  # the router, whose type Strawberry does not carry here
-        while True:
-            await asyncio.sleep(REAUTHENTICATE_S)
-            if not await view.still_known(self.context):
-                await self.websocket.close(FORBIDDEN, "The credentials are no longer accepted")
-                return
-
-
-def _fault(message: object) -> str | None:
-    """What is wrong with a message's form; None: nothing."""
-    if not isinstance(message, dict):
-        return "A message must be a JSON object"
-    kind = message.get("type")
-    if not isinstance(kind, str):
-        return "A message must have a `type`"
-    if kind in {"subscribe", "complete"} and not (isinstance(message.get("id"), str) and message["id"]):
-        return f"`{kind}` must have an `id`, a text that is not empty"
-    payload = message.get("payload")
-    if kind == "subscribe":
-        return _subscribe_fault(payload)
-    if kind in {"connection_init", "ping", "pong"} and not isinstance(payload, dict | None):
-        return f"The payload of `{kind}` must be an object"
-    return None
-
-
-def _subscribe_fault(payload: object) -> str | None:
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
-        return "The payload of `subscribe` must be an object with a text `query`"
-    if not isinstance(payload.get("variables"), dict | None):
-        return "`variables` must be an object"
-    if not isinstance(payload.get("operationName"), str | None):
-        return "`operationName` must be text"
-    return None
+    async def _admit(self) -> None:
+        """Let in who is known, then look again and again whether he still is."""
+        try:
+            await self.door.on_ws_connect(self.context)
+            self.connection_acknowledged = True
+            await self.send_message({"type": "connection_ack"})
+            while True:
+                await asyncio.sleep(REAUTHENTICATE_S)
+                if not await self.door.still_known(self.context):
+                    await self.websocket.close(FORBIDDEN, "The credentials are no longer accepted")
+                    return
+        except ConnectionRejectionError:
+            await self.websocket.close(FORBIDDEN, "Forbidden")
+        except UncheckableCredentialsError as failure:
+            await self.websocket.close(TRY_AGAIN_LATER, str(failure))
+        except WebSocketDisconnected:
+            pass
+        except Exception:
+            log.exception("a websocket's credentials could not be looked at")
+            await self.websocket.close(INTERNAL_ERROR, "Internal server error")

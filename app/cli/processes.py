@@ -22,31 +22,12 @@ log = logging.getLogger(__name__)
 
 def serve_api(given: Mapping[str, Any]) -> None:
     """`serve`, with these settings over the environment's, until a signal ends it."""
-    import uvicorn  # noqa: PLC0415 - other commands do without
-
-    from app.main import create_app  # noqa: PLC0415 - as above
-    from app.web import LARGEST_BODY  # noqa: PLC0415 - as above
+    from app.main import create_app  # noqa: PLC0415 - other commands do without
+    from app.server import Server, server_config  # noqa: PLC0415 - as above
 
     settings = load_settings(**given)
     configure_logging(settings.log_level, settings.log_format)
-
-    class Server(uvicorn.Server):
-        async def startup(self, sockets: Any = None) -> None:
-            await super().startup(sockets)
-            if self.started:
-                tell_ready()
-
-    config = uvicorn.Config(
-        create_app(settings),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        ws_max_size=LARGEST_BODY,
-        timeout_graceful_shutdown=5,
-    )
-    Server(config).run()
+    Server(server_config(create_app(settings), host=settings.host, port=settings.port), tell_ready).run()
 
 
 def run_engine() -> None:
