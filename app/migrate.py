@@ -10,10 +10,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, NullPool
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app
-from sagas.store.database import sqlalchemy_url
+from sagas.store.database import sqlalchemy_engine
 
 MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
 """Beside the packages: so in the repository, and so the wheel installs it."""
@@ -80,7 +80,7 @@ async def _act_on(database_url: str, act: Callable[[Config], None]) -> None:
         config.attributes["connection"] = connection
         act(config)
 
-    engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = sqlalchemy_engine(database_url, poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(on)

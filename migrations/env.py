@@ -11,10 +11,9 @@ from alembic import context
 from alembic.autogenerate.api import AutogenContext
 from sqlalchemy import Connection, NullPool, text
 from sqlalchemy.dialects.postgresql.base import ischema_names
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from sagas.models import EnumText, Xid8, metadata
-from sagas.store.database import sqlalchemy_url
+from sagas.store.database import sqlalchemy_engine
 
 # Held to the end of the transaction: processes that start together migrate one after the other.
 LOCK = text("SELECT pg_advisory_xact_lock(hashtextextended('balance-orchestrator migrations', 0))")
@@ -65,7 +64,7 @@ def run_on(connection: Connection) -> None:
 
 async def run_online() -> None:
     """Connect and migrate."""
-    engine = create_async_engine(sqlalchemy_url(database_url()), poolclass=NullPool)
+    engine = sqlalchemy_engine(database_url(), poolclass=NullPool)
     try:
         async with engine.connect() as connection:
             await connection.run_sync(run_on)

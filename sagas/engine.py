@@ -30,6 +30,8 @@ from sagas.watcher import Watcher
 
 logger = logging.getLogger(__name__)
 
+_LOST = "saga %s: the lease was lost; somebody else goes on"
+
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
@@ -150,7 +152,7 @@ class Engine:
                     await self._release([held])
                     return
         except StaleLease:
-            logger.info("saga %s: the lease was lost; somebody else goes on", saga.id)
+            logger.info(_LOST, saga.id)
         except Exception:
             # The lease runs out by itself and the saga is claimed again: late, but never lost.
             logger.exception("saga %s: the step %s could not be recorded", saga.id, saga.state)
@@ -172,10 +174,12 @@ class Engine:
                 RetryableError("INTERNAL_ERROR", f"The step {saga.state} broke; the service's log says where.")
             )
 
-    async def _guard(self, held: Held) -> None:
-        """Prove the lease right before an outside write, and give the write its full length."""
+    async def _guard(self, held: Held) -> float:
+        """Prove the lease right before an outside write, and give the write its full length; returns until when."""
+        until = asyncio.get_running_loop().time() + self._settings.lease.total_seconds()
         if held not in await self._renew([held]):
             raise StaleLease
+        return until
 
     # -- leases
 
@@ -191,8 +195,8 @@ class Engine:
                 # Nothing is known: the guard before the next write and the fence at the outcome ask again.
                 continue
             for task, held in driving.items():
-                if held not in still:
-                    task.cancel()
+                if held not in still and task.cancel():
+                    logger.info(_LOST, held.saga_id)
 
     async def _renew(self, held: list[Held]) -> frozenset[Held]:
         return await self._tools.database.run(

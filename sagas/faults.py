@@ -1,7 +1,9 @@
-"""Named crash points: places in the product where a process can be made to die as from kill -9.
+"""Named crash points: places in the product where a process can be made to die as from kill -9, or to fall asleep.
 
-No-ops unless armed by `ORCHESTRATOR_CRASH_AT=<point>[:<n-th pass>]`. A point stands before and after every commit, every
-GitLab write, every publish and every announcement; after one of them died, the next owner must look before it acts.
+No-ops unless armed by `ORCHESTRATOR_CRASH_AT=<point>[:<n-th pass>]`, which ends the process there, or by
+`ORCHESTRATOR_STOP_AT=<point>[:<n-th pass>]`, which stops it as from kill -STOP until somebody sends it SIGCONT. A point
+stands before and after every commit, every GitLab write, every publish and every announcement; after one of them died,
+the next owner must look before it acts, and one that slept past its lease must change nothing.
 `POINTS` lists them all, so that a test can arm each once; a name that is not listed is refused where it is passed.
 """
 
@@ -10,6 +12,8 @@ import signal
 from collections import Counter
 
 ENVIRONMENT_VARIABLE = "ORCHESTRATOR_CRASH_AT"
+STOP_VARIABLE = "ORCHESTRATOR_STOP_AT"
+_SIGNALS = {ENVIRONMENT_VARIABLE: signal.SIGKILL, STOP_VARIABLE: signal.SIGSTOP}
 
 COMMITS = (
     "database.claim",
@@ -42,24 +46,27 @@ POINTS = tuple(f"{place}.{side}" for place in (*COMMITS, *EFFECTS, "announce") f
 """Every point there is."""
 
 _KNOWN = frozenset(POINTS)
-_passes: Counter[str] = Counter()
+_passes: Counter[tuple[str, str]] = Counter()
 
 
 def crash_point(name: str) -> None:
-    """Die here if this point is armed and this is its n-th pass (the first unless the setting says otherwise).
+    """Die or stop here if this point is armed and this is its n-th pass (the first unless the setting says otherwise).
 
-    Raises ValueError for a name that is not in POINTS, here or in the setting.
+    Raises ValueError for a name that is not in POINTS, here or in a setting.
     """
     if name not in _KNOWN:
         raise ValueError(f"{name!r} is no crash point; list it in sagas.faults")
-    armed = os.environ.get(ENVIRONMENT_VARIABLE)
-    if not armed:
-        return
+    for variable, number in _SIGNALS.items():
+        armed = os.environ.get(variable)
+        if armed and _is_due(variable, armed, name):
+            os.kill(os.getpid(), number)
+
+
+def _is_due(variable: str, armed: str, name: str) -> bool:
     point, _, nth = armed.partition(":")
     if point not in _KNOWN:
-        raise ValueError(f"{ENVIRONMENT_VARIABLE} names {point!r}; there are: {', '.join(POINTS)}")
+        raise ValueError(f"{variable} names {point!r}; there are: {', '.join(POINTS)}")
     if point != name:
-        return
-    _passes[name] += 1
-    if _passes[name] == int(nth or 1):
-        os.kill(os.getpid(), signal.SIGKILL)
+        return False
+    _passes[variable, name] += 1
+    return _passes[variable, name] == int(nth or 1)

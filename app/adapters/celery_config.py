@@ -19,6 +19,8 @@ _VISIBILITY = 20
 """Seconds after which a task whose worker fell silent is given to another (pgmq only; RabbitMQ notices by itself)."""
 _queue: Callable[..., Queue] = Queue  # kombu's constructors are not typed
 _exchange: Callable[..., Exchange] = Exchange
+_SESSION = "-c idle_in_transaction_session_timeout=5s"
+"""For PostgreSQL: a process that is stopped while it declares a queue must not keep all others waiting at its locks."""
 _PGMQ_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('balance-orchestrator pgmq', 0))"
 
 
@@ -49,7 +51,10 @@ def celery_config(broker_url: str, result_backend: str, queues: Iterable[str]) -
         "worker_enable_remote_control": not is_pgmq(broker_url),
         "result_backend": result_backend,
         "result_backend_always_retry": False,
-        "database_engine_options": {"connect_args": {"connect_timeout": CONNECT_TIMEOUT}, "pool_pre_ping": True}
+        "database_engine_options": {
+            "connect_args": {"connect_timeout": CONNECT_TIMEOUT, "options": _SESSION},
+            "pool_pre_ping": True,
+        }
         if result_backend.startswith("db+postgresql")
         else {},
         "enable_utc": True,
@@ -93,7 +98,8 @@ def install_pgmq(database_url: str) -> None:
 def _transport_options(broker_url: str) -> dict[str, Any]:
     if not is_pgmq(broker_url):
         return {"confirm_publish": True}
-    url = make_url(broker_url).set(drivername="postgresql").update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT)})
+    url = make_url(broker_url).set(drivername="postgresql")
+    url = url.update_query_dict({"connect_timeout": str(CONNECT_TIMEOUT), "options": _SESSION})
     return {
         "conn_string": url.render_as_string(hide_password=False),
         "init_extension": False,

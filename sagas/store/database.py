@@ -7,13 +7,14 @@ repeats it where the connection broke; so every function given to it must bear b
 import asyncio
 import json
 import random
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, Self, TypeAlias, TypeVar
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from sqlalchemy import URL, make_url
+from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -22,6 +23,12 @@ from sagas.faults import crash_point
 
 T = TypeVar("T")
 _CLOSE_S = 5.0
+_COMMAND_S = 30
+_SERVER_SETTINGS = {
+    # A process that is stopped in mid-transaction keeps its locks: nobody could take its sagas over, however long ago
+    # their leases ran out. Ours never pause between two statements, so the server may end such a session.
+    "idle_in_transaction_session_timeout": "5s",
+}
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
 
 CONNECTION_FAILURES: tuple[type[BaseException], ...] = (
@@ -36,6 +43,7 @@ CONNECTION_FAILURES: tuple[type[BaseException], ...] = (
     asyncpg.CannotConnectNowError,
     asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
 )
 """What the drivers raise while PostgreSQL is away, restarting or full."""
 
@@ -51,9 +59,21 @@ def plain_url(url: str) -> str:
     return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
 
 
-def sqlalchemy_url(url: str) -> URL:
-    """The address as SQLAlchemy takes it, with asyncpg as the driver."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+def sqlalchemy_engine(
+    url: str,
+    *,
+    command_timeout: float | None = None,
+    server_settings: Mapping[str, str] | None = None,
+    **options: Any,
+) -> AsyncEngine:
+    """SQLAlchemy over asyncpg at the address, whose query (`?sslmode=require`) only asyncpg itself can read.
+
+    `options` are those of `create_async_engine`, but for `connect_args`.
+    """
+    connect = partial(
+        asyncpg.connect, plain_url(url), command_timeout=command_timeout, server_settings=dict(server_settings or {})
+    )
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
 
 
 async def _prepare(connection: Connection) -> None:
@@ -80,15 +100,23 @@ class Database:
 
         Raises one of CONNECTION_FAILURES where the server does not answer.
         """
-        pool = await asyncpg.create_pool(plain_url(url), min_size=1, max_size=size, init=_prepare, command_timeout=30)
-        engine = create_async_engine(
-            sqlalchemy_url(url),
+        pool = await asyncpg.create_pool(
+            plain_url(url),
+            min_size=1,
+            max_size=size,
+            init=_prepare,
+            command_timeout=_COMMAND_S,
+            server_settings=_SERVER_SETTINGS,
+        )
+        engine = sqlalchemy_engine(
+            url,
+            command_timeout=_COMMAND_S,
+            # Pages differ too much in their filters for one generic plan: it would sort a project's whole history.
+            server_settings={**_SERVER_SETTINGS, "plan_cache_mode": "force_custom_plan"},
             poolclass=AsyncAdaptedQueuePool,
             pool_size=size,
             max_overflow=0,
             pool_pre_ping=True,
-            # Pages differ too much in their filters for one generic plan: it would sort a project's whole history.
-            connect_args={"command_timeout": 30, "server_settings": {"plan_cache_mode": "force_custom_plan"}},
         )
         return cls(pool, engine, patience)
 

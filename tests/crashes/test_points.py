@@ -2,15 +2,18 @@
 
 import ast
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sagas import ports
-from sagas.faults import COMMITS, EFFECTS, ENVIRONMENT_VARIABLE, POINTS, crash_point
+from sagas.faults import COMMITS, EFFECTS, ENVIRONMENT_VARIABLE, POINTS, STOP_VARIABLE, crash_point
+from tests.support import eventually_sync
 
 SAGAS = Path(__file__).parents[2] / "sagas"
 WRITES = {
@@ -107,3 +110,15 @@ def test_an_armed_point_kills_at_its_nth_pass_and_not_before() -> None:
     environment = {**os.environ, ENVIRONMENT_VARIABLE: "announce.after:2"}
     died = subprocess.run([sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (died.returncode, died.stdout.split()) == (-9, ["1", "2"])
+
+
+def test_an_armed_point_stops_at_its_nth_pass_and_goes_on_when_woken() -> None:
+    script = "from sagas.faults import crash_point as p\nfor n in (1, 2, 3): print(n, flush=True); p('announce.after')"
+    environment = {**os.environ, STOP_VARIABLE: "announce.after:2"}
+    with subprocess.Popen(
+        [sys.executable, "-c", script], env=environment, stdout=subprocess.PIPE, text=True
+    ) as sleeper:
+        eventually_sync(lambda: psutil.Process(sleeper.pid).status() == psutil.STATUS_STOPPED, timeout=60)
+        sleeper.send_signal(signal.SIGCONT)
+        told, _ = sleeper.communicate(timeout=60)
+    assert (sleeper.returncode, told.split()) == (0, ["1", "2", "3"])

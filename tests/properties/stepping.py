@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import timedelta
+from math import inf
 
 from sagas.context import SagaContext
 from sagas.errors import StaleLease
@@ -50,11 +51,12 @@ class Stepper:
     async def act(self, worker: Worker) -> None:
         definition = await self.world.definitions.get(worker.saga.definition_name, worker.saga.definition_version)
 
-        async def guard() -> None:
+        async def guard() -> float:
             if worker.held not in await self.world.database.run(
                 lambda connection: claims.renew(connection, [worker.held], lease=LEASE)
             ):
                 raise StaleLease
+            return inf
 
         context = SagaContext.from_json(worker.saga.context)
         try:

@@ -11,11 +11,11 @@ import asyncpg
 import pytest
 from alembic.util import CommandError
 from sqlalchemy import NullPool
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.migrate import MIGRATIONS, current_revision, downgrade, is_current, migrate, newest_revision
 from sagas.models import metadata
-from sagas.store.database import plain_url, sqlalchemy_url
+from sagas.store.database import plain_url, sqlalchemy_engine
 
 # Everything that PostgreSQL knows of our tables, in its own words: types, defaults, keys, predicates, storage.
 _SCHEMA = """
@@ -57,7 +57,7 @@ async def create_all(url: str) -> None:
 
 
 def engine_of(url: str) -> AsyncEngine:
-    return create_async_engine(sqlalchemy_url(url), poolclass=NullPool)
+    return sqlalchemy_engine(url, poolclass=NullPool)
 
 
 def alembic(*arguments: str, url: str | None = None, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

@@ -7,12 +7,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import NullPool
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from sagas.errors import RefusalCode, RefusedError
 from sagas.ids import ProjectId, SagaId, TaskId
 from sagas.models import EventType, Saga, SagaStatus
-from sagas.store.database import sqlalchemy_url
+from sagas.store.database import sqlalchemy_engine
 from sagas.store.queries import Page, Queries, SagaFilter
 from tests.store import rows
 
@@ -22,7 +22,7 @@ NOBODY = SagaId(UUID(int=0))
 
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(sqlalchemy_url(database_url), poolclass=NullPool)
+    engine = sqlalchemy_engine(database_url, poolclass=NullPool)
     await rows.insert(engine, [rows.definition(), rows.definition("merge_request"), rows.definition("calculation_x")])
     yield engine
     await engine.dispose()
@@ -311,7 +311,7 @@ class TestJournal:
 
 
 async def test_a_client_that_goes_away_in_mid_read_leaves_no_connection_behind(database_url: str) -> None:
-    engine = create_async_engine(sqlalchemy_url(database_url), pool_size=1, max_overflow=0, pool_timeout=5)
+    engine = sqlalchemy_engine(database_url, pool_size=1, max_overflow=0, pool_timeout=5)
     queries = Queries(engine)
     for _ in range(20):
         reading = asyncio.create_task(queries.project_ids())
