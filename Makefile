@@ -8,8 +8,10 @@ ARGS ?=
 
 # What a browser gets at /graphql; without it the service shows a small explorer of its own.
 GRAPHIQL := app/graphiql/dist/index.html
+# The web console at /; without it the service shows a small page.
+CONSOLE := app/console/dist/index.html
 
-.PHONY: help setup graphiql services demo test lint format bench chaos lock clean
+.PHONY: help setup graphiql console services demo test lint format bench chaos lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -27,10 +29,16 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 graphiql: $(GRAPHIQL) ## GraphiQL for /graphql, built where Node is or can be got; part of demo and test
 	@:
 
-$(GRAPHIQL): $(shell find app/graphiql_source -name node_modules -prune -o -type f -print)
+$(GRAPHIQL): app/build-page app/with-node $(shell find app/graphiql_source -name node_modules -prune -o -type f -print)
 	@PYTHON=$(PYTHON) app/graphiql_source/build
 
-demo: setup graphiql ## the Balance calculation from start to merge request, live; ARGS=--once stops at the end
+console: $(CONSOLE) ## the web console at /, likewise
+	@:
+
+$(CONSOLE): app/build-page app/with-node schema/schema.graphql $(shell find app/console \( -name node_modules -o -name dist -o -path app/console/src/gql \) -prune -o -type f -print)
+	@PYTHON=$(PYTHON) app/console/build
+
+demo: setup graphiql console ## the Balance calculation from start to merge request, live; ARGS=--once stops at the end
 	@$(BIN)/orchestrator demo $(ARGS)
 
 lint: setup ## ruff, format, mypy strict, import-linter
@@ -43,7 +51,7 @@ format: setup ## let ruff mend what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-test: lint services graphiql ## everything: lint, then all tests on all cores; ARGS go to pytest
+test: lint services graphiql console ## everything: lint, then all tests on all cores; ARGS go to pytest
 	@$(BIN)/python -m tests.run $(ARGS)
 
 services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreSQL (as root on Debian; else told), npm packages
@@ -60,4 +68,4 @@ lock: setup ## requirements.lock anew from pyproject.toml
 	@$(BIN)/uv pip compile --quiet pyproject.toml --group dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 -o requirements.lock
 
 clean: ## the environment and the demo's data
-	rm -rf $(VENV) .orchestrator .tools app/graphiql/dist app/graphiql_source/node_modules tests/npm/node_modules
+	rm -rf $(VENV) .orchestrator .tools {app/graphiql,app/console}/dist {app/graphiql_source,app/console,tests/npm}/node_modules app/console/src/gql

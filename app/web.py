@@ -49,6 +49,7 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
     app.include_router(graphql, prefix="/graphql", include_in_schema=False)
     for router in (rest.router, webhooks.router, health.router, explorer.pages(graphiql=access.graphiql)):
         app.include_router(router)
+    app.mount("/static/console", explorer.console_files())
     app.mount("/static", explorer.static_files())
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, http_problem)

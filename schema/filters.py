@@ -26,6 +26,13 @@ class SagaFilter:
     )
     statuses: list[SagaStatus] | None = strawberry.field(description="Any of these statuses.", default=None)
     mine: bool | None = strawberry.field(description="True: only sagas that the viewer started.", default=None)
+    search: str | None = strawberry.field(
+        description=(
+            "Words, each to be found in the project's path, the branch, the issue's number with #, or the login name of"
+            " whoever started it; upper or lower case is the same."
+        ),
+        default=None,
+    )
 
 
 def saga_filter_of(given: SagaFilter | None, viewer: ports.User) -> queries.SagaFilter:
@@ -40,6 +47,7 @@ def saga_filter_of(given: SagaFilter | None, viewer: ports.User) -> queries.Saga
         # The sorted schema hands over the values of enums, not their members.
         statuses=None if given.statuses is None else frozenset(map(SagaStatus, given.statuses)),
         started_by_id=viewer.id if given.mine else None,
+        search=given.search,
     )
 
 
@@ -58,6 +66,7 @@ def belongs(asked: queries.SagaFilter, row: models.Saga) -> bool:
             row.definition_name == asked.definition
             or (asked.definition is None and row.definition_name != MERGE_REQUEST),
             asked.started_by_id in {None, row.started_by_id},
+            all(word in queries.searched_text(row) for word in asked.words),
         )
     )
 

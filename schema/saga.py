@@ -164,6 +164,11 @@ class Saga(Node):
         """Its name."""
         return self.row.branch
 
+    @resolver(description="The number of the issue that it works on, known here even while GitLab is away.")
+    def issue_iid(self) -> int | None:
+        """Null for a saga without one."""
+        return self.row.issue_iid
+
     @resolver(description="The GitLab issue that it works on.")
     async def issue(self, info: Info) -> Annotated["Issue", strawberry.lazy("schema.issue")] | None:
         """Null for a saga without one, and where the viewer may not see it."""

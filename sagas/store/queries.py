@@ -17,8 +17,10 @@ from sqlalchemy import (
     DateTime,
     Integer,
     Select,
+    Text,
     Uuid,
     bindparam,
+    cast,
     func,
     literal,
     literal_column,
@@ -64,6 +66,13 @@ class SagaFilter:
     definition: str | None = None
     statuses: frozenset[SagaStatus] | None = None
     started_by_id: int | None = None
+    search: str | None = None
+    """Words that must all be found in `searched_text`, in any case of their letters."""
+
+    @property
+    def words(self) -> list[str]:
+        """What is searched for, in lower case."""
+        return (self.search or "").lower().split()
 
     @property
     def fits_nothing(self) -> bool:
@@ -311,6 +320,24 @@ def drafts_statement(saga_ids: Sequence[SagaId]) -> SelectOfScalar[Draft]:
     return select(Draft).join(SagaRow, present).where(col(SagaRow.id) == _any_of(saga_ids))
 
 
+def searched_text(row: Saga) -> str:
+    """What a search looks through: what people know a saga by, apart from what only GitLab knows."""
+    issue = "" if row.issue_iid is None else f"#{row.issue_iid}"
+    return " ".join((row.project_path, row.branch, issue, row.started_by.get("username") or "")).lower()
+
+
+_SEARCHED = func.lower(
+    func.concat_ws(
+        " ",
+        col(SagaRow.project_path),
+        col(SagaRow.branch),
+        literal("#") + cast(col(SagaRow.issue_iid), Text()),
+        col(SagaRow.started_by)["username"].astext,
+    )
+)
+"""The same as `searched_text`, for the database."""
+
+
 def _conditions(asked: SagaFilter, projects: frozenset[ProjectId] | None) -> list[ColumnElement[bool]]:
     equal = {
         col(SagaRow.project_path): asked.project_path,
@@ -320,6 +347,7 @@ def _conditions(asked: SagaFilter, projects: frozenset[ProjectId] | None) -> lis
         col(SagaRow.started_by_id): asked.started_by_id,
     }
     conditions: list[ColumnElement[bool]] = [column == value for column, value in equal.items() if value is not None]
+    conditions += [_SEARCHED.contains(word, autoescape=True) for word in asked.words]
     if asked.definition is None:
         conditions.append(col(SagaRow.definition_name) != merge_request.NAME)
     if projects is not None:

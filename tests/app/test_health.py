@@ -53,10 +53,8 @@ async def test_a_database_behind_the_release_is_told_with_what_helps(api: Api, e
 async def test_the_pages_load_nothing_from_elsewhere(api: Api) -> None:
     page = await api.http.get("/")
     assert page.status_code == 200
-    assert 'href="/graphql"' in page.text
+    assert '"/graphql"' in page.text
     for path in Path(explorer.PAGES).glob("*.*"):
-        served = await api.http.get(f"/static/{path.name}")
-        assert served.status_code == 200
-        elsewhere = served.text.replace("http://www.w3.org/2000/svg", "")
+        elsewhere = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in elsewhere
         assert "http://" not in elsewhere

@@ -149,6 +149,7 @@ async def test_sagas_page_both_ways_newest_first(api: Api) -> None:
         ({"definition": "merge_request"}, []),
         ({"projectPath": "plant/unit", "definition": "balance"}, ["issue/2-other", "issue/1-test"]),
         ({"projectPath": "other/unit"}, []),
+        ({"search": "OTHER irina"}, ["issue/2-other"]),
         ({"branch": None, "statuses": None}, ["issue/2-other", "issue/1-test"]),
     ],
 )

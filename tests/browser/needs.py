@@ -10,3 +10,7 @@ _BUILT = (explorer.BUILD / "index.html").is_file()
 
 CHROMIUM = pytest.mark.skipif(FOUND is None and not IN_CI, reason="no Chromium here: tests/install-services gets it")
 GRAPHIQL = pytest.mark.skipif(not _BUILT and not IN_CI, reason="GraphiQL is not built: `make graphiql` does it")
+CONSOLE = pytest.mark.skipif(
+    not (explorer.CONSOLE_BUILD / "index.html").is_file() and not IN_CI,
+    reason="the console is not built: `make console` does it",
+)

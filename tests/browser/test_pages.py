@@ -1,4 +1,4 @@
-"""The pages of our own, in a real browser: the console at `/`, and the small explorer where GraphiQL is not built."""
+"""The small pages that stand in where the console or GraphiQL is not built, in a real browser."""
 
 from pathlib import Path
 
@@ -18,9 +18,11 @@ pytestmark = needs.CHROMIUM
 @pytest.fixture
 def without_build(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(explorer, "BUILD", tmp_path)
+    monkeypatch.setattr(explorer, "CONSOLE_BUILD", tmp_path)
 
 
-async def test_the_console_shows_how_the_service_does_and_leads_to_graphql(visit: Visit) -> None:
+@pytest.mark.usefixtures("without_build")
+async def test_the_small_page_shows_how_the_service_does_and_leads_to_graphql(visit: Visit) -> None:
     await visit.page.goto("/")
     await expect(visit.page.locator("#status")).to_have_text("ready")
     await expect(visit.page.locator("#dependencies tr")).to_have_count(4)
@@ -30,7 +32,8 @@ async def test_the_console_shows_how_the_service_does_and_leads_to_graphql(visit
     await visit.page.wait_for_load_state("networkidle")
 
 
-async def test_every_link_of_the_console_leads_somewhere(visit: Visit) -> None:
+@pytest.mark.usefixtures("without_build")
+async def test_every_link_of_the_small_page_leads_somewhere(visit: Visit) -> None:
     await visit.page.goto("/")
     links = await visit.page.locator("a").evaluate_all("links => links.map(link => link.href)")
     assert len(links) == 2

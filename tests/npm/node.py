@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
-_WITH_NODE = FOLDER.parents[1] / ".ci" / "with-node"
+_WITH_NODE = FOLDER.parents[1] / "app" / "with-node"
 PATIENCE_S = 60.0
 
 

@@ -110,6 +110,9 @@ def test_its_steps_make_an_environment_in_which_the_command_works(tmp_path: Path
     )
     names = {entry["name"].lower() for entry in json.loads(installed.stdout)}
     assert {"celery", "strawberry-graphql", "python-gitlab"} <= names
+    pages = python.parents[1].glob("lib/python*/site-packages/app/*/dist/index.html")
+    assert {page.parents[1].name for page in pages} == {"console", "graphiql"}, "the browser pages go along"
+    assert not list(python.parents[1].glob("lib/python*/site-packages/app/console/src"))
     assert names.isdisjoint({"pytest", "mypy", "ruff", "playwright"}), "what only developers need is not in the image"
 
 

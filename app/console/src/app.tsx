@@ -1,0 +1,38 @@
+import { lazy, Suspense } from "react";
+import { Link, Redirect, Route, Switch } from "wouter";
+
+import { useWords } from "./i18n";
+import SagasPage from "./sagas/page";
+import { Shell } from "./shell/shell";
+
+/** The list comes with the first view; what draws graphs, forms and charts comes when it is asked for. */
+const SagaPage = lazy(() => import("./saga/page"));
+
+export function App() {
+  return (
+    <Shell>
+      <Suspense fallback={<main id="content" className="loading" aria-busy="true" tabIndex={-1} />}>
+        <Switch>
+          <Route path="/">
+            <Redirect to={`/sagas${location.search}`} replace />
+          </Route>
+          <Route path="/sagas" component={SagasPage} />
+          <Route path="/sagas/:id">{({ id }) => <SagaPage key={id} id={decodeURIComponent(id)} />}</Route>
+          <Route component={NoSuchPage} />
+        </Switch>
+      </Suspense>
+    </Shell>
+  );
+}
+
+function NoSuchPage() {
+  const words = useWords();
+  return (
+    <main id="content" className="page" tabIndex={-1}>
+      <h1>{words.errors.notFoundTitle}</h1>
+      <p>
+        <Link href="/sagas">{words.errors.home}</Link>
+      </p>
+    </main>
+  );
+}

@@ -1,0 +1,96 @@
+import type { Dictionary } from "./en";
+
+const plural = new Intl.PluralRules("ru");
+
+/** A number with its noun in the right form: 1 сага, 2 саги, 5 саг. */
+function counted(count: number, one: string, few: string, many: string): string {
+  const form = plural.select(count);
+  return `${count} ${form === "one" ? one : form === "few" ? few : many}`;
+}
+
+export const ru: Dictionary = {
+  name: "Баланс+",
+  nav: { label: "Страницы", sagas: "Саги", issues: "Задачи", geometries: "Геометрии", api: "API" },
+  skip: "К содержанию",
+  shell: {
+    language: "Язык",
+    theme: "Оформление",
+    themes: { system: "Как в системе", light: "Светлое", dark: "Тёмное" },
+    signedIn: (name) => `Вы вошли как ${name}`,
+    token: "Токен",
+    tokenHelp: "Ваш токен GitLab или шлюза. Он хранится только в этой вкладке и отправляется только этому сервису.",
+    tokenNeeded: "Введите токен, чтобы увидеть свои саги.",
+    tokenRefused: "Сервис не принимает этот токен. Введите другой.",
+    useToken: "Применить",
+    signOut: "Забыть токен",
+  },
+  link: {
+    live: "На связи",
+    liveHelp: "Изменения видны сразу.",
+    connecting: "Соединение…",
+    lost: "Нет связи, пробуем снова",
+    staleFor: (time) => `Связи нет уже ${time}. Данные на странице могли устареть; они обновятся, как только сервис ответит.`,
+    refused: "Токен не принят",
+    retry: "Попробовать сейчас",
+  },
+  status: {
+    RUNNING: "Выполняется",
+    AWAITING_INPUT: "Ждёт данных",
+    AWAITING_RESULT: "Считается",
+    PAUSED: "На паузе",
+    FAILED: "Сбой",
+    CANCELLING: "Отменяется",
+    CANCELLED: "Отменена",
+    COMPLETED: "Завершена",
+  },
+  steps: {
+    PREPARE_BRANCH: "Создать ветку",
+    CHECK: "Проверить, что уже есть",
+    HYDRATE: "Подготовить форму",
+    AWAIT_INPUT: "Заполнить форму",
+    COMMIT: "Сохранить данные",
+    DISPATCH: "Отправить на расчёт",
+    AWAIT_RESULT: "Рассчитать",
+    SYNC: "Принять результат",
+    OPEN_MERGE_REQUEST: "Открыть запрос на слияние",
+    COMPLETED: "Завершено",
+  },
+  sagas: {
+    title: "Саги",
+    count: (shown, total) => (shown === total ? counted(total, "сага", "саги", "саг") : `${shown} из ${counted(total, "саги", "саг", "саг")}`),
+    search: "Поиск",
+    searchHint: "Проект, ветка, №задачи с #, логин",
+    mine: "Начатые мной",
+    filters: "Фильтры",
+    status: "Состояние",
+    project: "Проект",
+    anyProject: "Все проекты",
+    definition: "Вид",
+    anyDefinition: "Все расчёты",
+    clear: "Сбросить фильтры",
+    columns: { status: "Состояние", saga: "Сага", step: "Шаг", progress: "Ход", branch: "Проект и ветка", startedBy: "Кто начал", age: "Возраст", waiting: "Чего ждёт" },
+    progress: "Ход",
+    none: "Под эти фильтры не подходит ни одна сага.",
+    nothingYet: "Ещё ни одна сага не начата.",
+    startOne: "Начать с задачи",
+    loading: "Загружаем саги…",
+    more: "Загружаем ещё…",
+    left: (count) => `${counted(count, "сага больше не подходит", "саги больше не подходят", "саг больше не подходят")} под фильтры.`,
+    tidy: "Убрать их",
+    arrived: (count) => `Выше ${counted(count, "новая сага", "новые саги", "новых саг")}`,
+    noIssue: "без задачи",
+    since: (time) => `уже ${time}`,
+    retries: "повторит сама",
+  },
+  errors: {
+    title: "Что-то пошло не так",
+    network: "Сервис не отвечает. Проверьте сеть; страница повторит попытку сама.",
+    UNAUTHENTICATED: "Сервис вас не узнал. Введите токен справа вверху.",
+    FORBIDDEN: "Смотреть можно, а делать это нельзя. Попросите у сопровождающего проекта права Developer.",
+    NOT_FOUND: "Такого нет, или вам нельзя это видеть.",
+    GITLAB_UNAVAILABLE: "GitLab не отвечает. Повторите чуть позже; ничего не изменилось.",
+    again: "Повторить",
+    notFoundTitle: "Такой страницы нет",
+    home: "К списку саг",
+  },
+};
