@@ -15,7 +15,7 @@ from tests.app.test_subscriptions import EVENTS, UPDATED
 from tests.support import eventually
 from tests.world import World
 
-_KILL = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+KILL_LISTENERS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND query LIKE 'LISTEN%' AND pid <> pg_backend_pid()"""
 
 
@@ -60,7 +60,7 @@ async def test_events_have_no_gap_though_listen_connections_and_websockets_die_i
                         break
                     seen.append(message["payload"]["data"]["sagaEvents"]["version"])
                     if chance.random() < 0.4:
-                        killed += len(await world.database.read(lambda connection: connection.fetch(_KILL)))
+                        killed += len(await world.database.read(lambda connection: connection.fetch(KILL_LISTENERS)))
                 peer.connection.transport.abort()
     done = await running
     assert seen == list(range(1, done.version + 1))
