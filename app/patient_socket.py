@@ -23,6 +23,7 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
     ) -> None:
         super().__init__(view, request, response)
         self._stuck = asyncio.Event()
+        self._clock = _SendClock()
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send, or give the whole connection up."""
@@ -32,7 +33,7 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
     async def send_text(self, text: str) -> None:
         """Like `send_json`, for a message that is text already."""
         try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
+            with self._clock:
                 await self.ws.send_text(text)
         except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError) as failure:
             # RuntimeError: the server's word for a socket that was closed in the meantime.
@@ -66,3 +67,47 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
         with suppress(RuntimeError, OSError, TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await super().close(code, fitting)
+
+
+class _SendClock:
+    """`asyncio.timeout` for sends, with one timer for all of a connection's: nearly all of them end at once."""
+
+    def __init__(self) -> None:
+        self._since: dict[asyncio.Task[Any], float] = {}
+        self._late: set[asyncio.Task[Any]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._since[_current_task()] = loop.time()
+        if self._timer is None:
+            self._timer = loop.call_later(SEND_TIMEOUT_S, self._look)
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
+        task = _current_task()
+        del self._since[task]
+        if task in self._late:
+            self._late.discard(task)
+            # Someone else's cancellation that came meanwhile still stands.
+            if task.uncancel() == 0 and kind is asyncio.CancelledError:
+                raise TimeoutError from error
+
+    def _look(self) -> None:
+        self._timer = None
+        if not self._since:
+            return
+        loop = asyncio.get_running_loop()
+        for task, since in self._since.items():
+            if loop.time() - since >= SEND_TIMEOUT_S and task not in self._late:
+                self._late.add(task)
+                task.cancel()
+        oldest = min((since for task, since in self._since.items() if task not in self._late), default=None)
+        if oldest is not None:
+            self._timer = loop.call_at(oldest + SEND_TIMEOUT_S, self._look)
+
+
+def _current_task() -> "asyncio.Task[Any]":
+    task = asyncio.current_task()
+    if task is None:
+        raise AssertionError("sends happen within tasks")
+    return task

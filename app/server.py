@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.web import LARGEST_BODY
@@ -61,7 +61,7 @@ class Server(uvicorn.Server):
             self._tell()
 
 
-def server_config(app: FastAPI, **given: Any) -> uvicorn.Config:
+def server_config(app: ASGIApp, **given: Any) -> uvicorn.Config:
     """Uvicorn's settings; `given` are those that differ from place to place, such as host and port."""
     return uvicorn.Config(
         app,
@@ -71,6 +71,8 @@ def server_config(app: FastAPI, **given: Any) -> uvicorn.Config:
             "server_header": False,
             "ws": WebSocketConnection,
             "ws_max_size": LARGEST_BODY,
+            # Messages are small and go to many: compressing each for each would cost more than it saves.
+            "ws_per_message_deflate": False,
             "ws_ping_interval": PING_EVERY_S,
             "ws_ping_timeout": PING_PATIENCE_S,
             "timeout_graceful_shutdown": 5,

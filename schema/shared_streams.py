@@ -7,7 +7,7 @@ payloads as text; each subscriber reads on from its own place, after its own acc
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
@@ -57,6 +57,8 @@ class SharedStream:
 
     def end(self, errors: Sequence[GraphQLError] = (), failure: Exception | None = None) -> None:
         """Nothing more comes; readers take what is kept, then end alike."""
+        if self._ended:
+            return
         self._ended, self._errors, self._failure = True, errors, failure
         self._tell()
 
@@ -79,20 +81,17 @@ class SharedStream:
                 position += 1
             if self._ended:
                 break
-            await self._wait(check)
+            await self._news.wait()
+            if position == self._next:
+                await check()
         if self._failure is not None:
             raise self._failure
         if self._errors:
             yield self._errors
 
-    async def _wait(self, check: Callable[[], Awaitable[None]]) -> None:
-        news = self._news
-        while not news.is_set():
-            with suppress(TimeoutError):
-                async with asyncio.timeout(subscriptions.RECHECK_S):
-                    await news.wait()
-                    return
-            await check()
+    def remind(self) -> None:
+        """Wake the readers without news, to look whether they may still read."""
+        self._tell()
 
     @property
     def _first(self) -> int:
@@ -172,10 +171,16 @@ class SharedStreams:
             after = max(0, after - HEAD_START)
         stream = SharedStream(project, first=after + 1, known=version, conflated=asked.conflated)
         for_nobody = Context(replace(context.backend, access=_EveryReader()), _NOBODY, context.language)
-        task = asyncio.create_task(self._fill(stream, asked, after, for_nobody), name="shared stream")
+        task = asyncio.create_task(self._run(stream, asked, after, for_nobody), name="shared stream")
         running = self._running[key] = _Running(stream, task)
         task.add_done_callback(lambda _: self._forget(key, running))
         return running
+
+    async def _run(self, stream: SharedStream, asked: Shareable, after: int, context: Context) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            reminding = tasks.create_task(_keep_reminding(stream))
+            await self._fill(stream, asked, after, context)
+            reminding.cancel()
 
     def _forget(self, key: tuple[str, ...], ended: _Running) -> None:
         if self._running.get(key) is ended:
@@ -202,6 +207,12 @@ class SharedStreams:
             payload["errors"] = [error.formatted for error in result.errors]
         text = self._encode(payload)
         return text if isinstance(text, str) else text.decode()
+
+
+async def _keep_reminding(stream: SharedStream) -> None:
+    while True:
+        await asyncio.sleep(subscriptions.RECHECK_S)
+        stream.remind()
 
 
 def is_refusal(result: object) -> bool:
