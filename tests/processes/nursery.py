@@ -55,7 +55,7 @@ class ServiceProcess:
     def kill(self) -> None:
         """`kill -9`, and wait until it is gone."""
         self._signal(signal.SIGKILL)
-        self._wait()
+        self.end_status()
 
     def stop(self) -> None:
         """`kill -STOP`."""
@@ -70,6 +70,10 @@ class ServiceProcess:
         assert self._process.is_alive(), self.said()
         return psutil.Process(self.pid).status() == psutil.STATUS_STOPPED
 
+    def is_dead(self) -> bool:
+        """Whether it has ended."""
+        return not self._process.is_alive()
+
     def ask_to_end(self) -> None:
         """`kill`, the graceful one."""
         self._signal(signal.SIGTERM)
@@ -77,7 +81,7 @@ class ServiceProcess:
     def end(self) -> int:
         """Ask it to end and wait for that; its exit status."""
         self.ask_to_end()
-        return self._wait()
+        return self.end_status()
 
     def close(self) -> None:
         """End it in whatever state it is."""
@@ -93,7 +97,8 @@ class ServiceProcess:
         assert self._process.is_alive(), self.said()
         os.kill(self.pid, number)
 
-    def _wait(self) -> int:
+    def end_status(self) -> int:
+        """Wait until it has ended; its exit status."""
         self._process.join(_END_S)
         assert self._process.exitcode is not None, f"it does not end:\n{self.said()}"
         return self._process.exitcode

@@ -8,12 +8,13 @@ import json
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
+import httpx
 import psycopg
 
 from app.adapters.celery_config import default_broker_url, default_result_backend, install_pgmq
@@ -26,6 +27,7 @@ from tests.contract.brokers import Broker, Delivery
 from tests.processes import nursery
 from tests.processes.nursery import ServiceProcess
 from tests.processes.stand_in_worker import working
+from tests.support import eventually
 from tests.support_emulator import DEVELOPER, MAINTAINER, Emulator, free_port
 from tests.world import CATALOGUE
 
@@ -103,6 +105,24 @@ class Stage:
     def graphql(self, api: str) -> str:
         return f"http://127.0.0.1:{self.ports[api]}/graphql"
 
+    async def answers(self, api: str) -> None:
+        """Wait until the API takes requests."""
+        health = f"http://127.0.0.1:{self.ports[api]}/healthz"
+        async with httpx.AsyncClient() as client:
+
+            async def up() -> bool:
+                with suppress(httpx.TransportError):
+                    return (await client.get(health)).is_success
+                return False
+
+            await eventually(up, timeout=90, what=f"{api} answers")
+
+    def tell_of_pushes(self, api: str) -> None:
+        """Have GitLab's webhook come to the API."""
+        url = f"http://127.0.0.1:{self.ports[api]}/webhooks/gitlab"
+        hook = {"url": url, "token": WEBHOOK_SECRET, "push_events": True, "enable_ssl_verification": False}
+        self.emulator.api("POST", f"/projects/{self.project.id}/hooks", hook)
+
     def _born(self, name: str, command: Any, given: Mapping[str, str]) -> ServiceProcess:
         environment = {**_outer(), **self._settings(), **given}
         self.processes[name] = ServiceProcess(command, environment, self.folder / f"{name}.log")
@@ -121,6 +141,18 @@ class Stage:
             "LEASE": f"{self.lease_s:g}",
         }
         return {f"ORCHESTRATOR_{name}": value for name, value in given.items()}
+
+    def delay(self, method: str, path: str, seconds: float) -> int:
+        """Let GitLab do the next such request of this project's late; returns the fault."""
+        where = f"/projects/{self.project.id}{path}"
+        return self.emulator.faults(method=method, path=where, delay_s=seconds, times=1)
+
+    def hits(self, fault: int, *, done: bool = False) -> bool:
+        """Whether GitLab has begun on a request that the fault meets, or has answered it."""
+        if done:
+            return any(one["fault"] == fault for one in self.emulator.requests_seen())
+        known = self.emulator.request("GET", "/emulator/faults")
+        return any(one["id"] == fault and one["hits"] for one in known)
 
     def close(self) -> None:
         for process in self.processes.values():

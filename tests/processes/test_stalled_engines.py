@@ -24,6 +24,8 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 MADE_BRANCH = "issue/1-new-tubes"
 VALUES: dict[str, Json] = {"load": 5}
 PATIENCE_S = 90.0
+LATE_S = 6.0
+"""Of a request: several leases, and enough for the successor to go on first."""
 
 Story = Callable[[Stage, SagaService], Awaitable[None]]
 
@@ -164,6 +166,45 @@ async def test_an_engine_stopped_in_mid_transaction_keeps_no_saga_from_others(tr
     sleeper = await put_to_sleep(stage, point, run_condenser, SagaStatus.AWAITING_RESULT)
     await wakes_to_change_nothing(stage, sleeper)
     assert stage.effects(BRANCH) == {"COMMIT_CONDENSER_INPUT/1": 1}
+
+
+async def test_what_a_stopped_engine_had_sent_already_is_done_once_whoever_comes_first(stage: Stage) -> None:
+    """GitLab does four of its requests late, when another engine has gone on: it refuses them, or they are found."""
+    given, requested = "issue/8-given", "issue/9-requested"
+    for branch in (given, requested):
+        stage.make_branch(branch)
+    stage.emulator.commit(stage.project.id, given, {"condenser_input.json": '{"load": 1}'})
+    stage.emulator.commit(stage.project.id, requested, {"condenser_input.json": "{}"})
+    late = [
+        *(stage.delay("POST", "/repository/commits$", LATE_S) for _ in (BRANCH, given)),
+        *(stage.delay("POST", what, LATE_S) for what in ("/repository/branches$", "/merge_requests$")),
+    ]
+    sleeper = stage.engine("sleeper")
+    path = stage.project.path
+    async with stage.services() as services:
+        api = services.sagas
+        opening = asyncio.create_task(
+            api.create_merge_request(stage.engineer, project_path=path, source_branch=requested)
+        )
+        await start_on_issue(stage, api)
+        await start_on_branch(stage, api)
+        await api.run_calculation(
+            stage.engineer, calculation="condenser", values=VALUES, branch=given, project_path=path
+        )
+        await eventually(lambda: all(map(stage.hits, late)), timeout=PATIENCE_S)
+        sleeper.stop()
+        successor = stage.engine("successor")
+        await opening
+        await eventually(stage.at_rest, timeout=PATIENCE_S)
+    await eventually(lambda: all(stage.hits(fault, done=True) for fault in late), timeout=PATIENCE_S)
+    assert successor.end() == 0
+    await wakes_to_change_nothing(stage, sleeper)
+    assert stage.effects(BRANCH) == {"HYDRATE_CONDENSER/1": 1}
+    assert stage.effects(given) == {"COMMIT_CONDENSER_INPUT/1": 1}
+    assert set(stage.in_gitlab()["branches"]) == {"main", BRANCH, MADE_BRANCH, given, requested}
+    assert stage.in_gitlab()["merge requests"] == [(1, "opened")]
+    # The branch that was missing gets its hydration commit as well: it stays the only other one.
+    assert stage.effects(MADE_BRANCH) == {"HYDRATE_CONDENSER/1": 1}
 
 
 async def put_to_sleep(stage: Stage, point: str, story: Story, status: SagaStatus) -> ServiceProcess:
