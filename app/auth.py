@@ -133,7 +133,9 @@ class JwtAuthenticator:
             return _from_claims(number, claims)
         user = await self._known.get(number, lambda: source.user(number))
         if user is None:
-            raise UnauthenticatedError(f"GitLab has no user with the id {number} of the token's claim {self._claim!r}.")
+            raise UnauthenticatedError(
+                f"GitLab has no active user with the id {number} of the token's claim {self._claim!r}."
+            )
         return user
 
 

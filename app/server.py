@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from app.bounded_http import BoundedHttp
 from app.web import LARGEST_BODY
 
 PING_EVERY_S = 20.0
@@ -69,6 +70,7 @@ def server_config(app: ASGIApp, **given: Any) -> uvicorn.Config:
             "log_config": None,
             "access_log": False,
             "server_header": False,
+            "http": BoundedHttp,
             "ws": WebSocketConnection,
             "ws_max_size": LARGEST_BODY,
             # Messages are small and go to many: compressing each for each would cost more than it saves.

@@ -1,19 +1,24 @@
 """The routes of the HTTP service, over services that are opened at start-up and closed at the end."""
 
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from http import HTTPStatus
+from uuid import uuid4
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import JSONResponse
 
 from app import explorer, health, rest, webhooks
 from app.graphql_http import TRANSPORT_WS, Router, request_context
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
-from app.problems import http_problem, invalid_request
+from app.problems import http_problem, invalid_request, problem
 from app.services import Services
+from schema.errors import INTERNAL_SERVER_ERROR
 from schema.root import schema
+
+log = logging.getLogger(__name__)
 
 LARGEST_BODY = 2_000_000
 """Bytes of a request; more is answered 413, as soon as the length is announced or passed."""
@@ -58,6 +63,9 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
     return app
 
 
-async def internal_error(_request: Request, _error: Exception) -> Response:
+async def internal_error(_request: Request, error: Exception) -> Response:
     """What a client gets to see of a fault of ours; the server's log has it whole."""
-    return JSONResponse({"type": "about:blank", "title": "Internal Server Error", "status": 500}, 500)
+    reference = uuid4().hex[:12]
+    log.error("internal error %s", reference, exc_info=error)
+    detail = f"Something went wrong inside the service; its log tells more under reference {reference}."
+    return problem(INTERNAL_SERVER_ERROR, detail, status=HTTPStatus.INTERNAL_SERVER_ERROR)

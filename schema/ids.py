@@ -59,7 +59,7 @@ def task_id(key: str, argument: str = "id") -> TaskId:
 def event_key(key: str, argument: str = "id") -> tuple[SagaId, int]:
     """Saga and version from the key of an event's id."""
     saga, _, version = key.partition(":")
-    return SagaId(parse_uuid(saga, argument)), _number(version, argument)
+    return SagaId(parse_uuid(saga, argument)), _number(version, argument, longest=9)
 
 
 def project_key(key: str, argument: str = "id") -> tuple[ProjectId, int]:
@@ -76,8 +76,8 @@ def parse_uuid(text: str, argument: str) -> UUID:
         raise _malformed(argument, "an id as this API gives it out") from None
 
 
-def _number(text: str, argument: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) <= 18:
+def _number(text: str, argument: str, *, longest: int = 18) -> int:
+    if text.isascii() and text.isdigit() and len(text) <= longest:
         return int(text)
     raise _malformed(argument, "an id as this API gives it out")
 

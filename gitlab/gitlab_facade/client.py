@@ -164,8 +164,18 @@ def _dropped(error: requests.RequestException) -> bool:
     return is_network(error) and not never_sent(error) and not isinstance(error, requests.Timeout)
 
 
+class _Session(requests.Session):
+    """A session that tells tokens to GitLab only: of a redirect elsewhere, requests itself takes `Authorization` alone off."""
+
+    def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
+        super().rebuild_auth(prepared_request, response)  # type: ignore[no-untyped-call]  # the stubs leave it out
+        elsewhere: bool = self.should_strip_auth(response.request.url, prepared_request.url)  # type: ignore[no-untyped-call]  # as above
+        if elsewhere:
+            prepared_request.headers.pop("PRIVATE-TOKEN", None)
+
+
 def _session(note_headers: Callable[..., None]) -> requests.Session:
-    session = requests.Session()
+    session = _Session()
     session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
     session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
     session.hooks["response"].append(note_headers)

@@ -62,7 +62,7 @@ class GitLabInstance:
         return await self._pool.run(lambda client: _current_user(client, token))
 
     async def user(self, ref: int | str) -> User | None:
-        """A user by numeric id or by username; None where there is no such user."""
+        """A user by numeric id or by username; None where there is no such user, or GitLab lets him in no more."""
         return await self._pool.run(lambda client: _user(client, ref))
 
     async def rights(self, project: ProjectId, user_id: int) -> Rights:
@@ -123,13 +123,19 @@ def _current_user(client: Client, token: str) -> User:
 def _user(client: Client, ref: int | str) -> User | None:
     if isinstance(ref, str):
         found = client.users.list(username=ref, page=1)
-        return next((answers.user(user.attributes) for user in found), None)
+        return next((answers.user(user.attributes) for user in found if _is_let_in(user.attributes)), None)
     try:
-        return answers.user(client.users.get(ref).attributes)
+        told = client.users.get(ref).attributes
+        return answers.user(told) if _is_let_in(told) else None
     except GitlabError as error:
         if is_missing(error, "User"):
             return None
         raise
+
+
+def _is_let_in(user: answers.Answer) -> bool:
+    """Whether GitLab would: a blocked, banned or deactivated user keeps his memberships."""
+    return bool(user.get("state", "active") == "active")
 
 
 def _rights(client: Client, project: ProjectId, user_id: int) -> Rights:

@@ -21,6 +21,11 @@ from sagas.ports import Json
 LONGEST_BODY = 5 * 1024 * 1024
 """Bytes; GitLab's payloads list at most 20 commits and stay far below."""
 
+_LONGEST_TEXT = 1024
+"""Characters; git's own refs end before."""
+_LONGEST_ID = 255
+_NO_ID = 2**63
+_IN_NO_NAME = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _NO_COMMIT = "0" * 40
 _HEADS = "refs/heads/"
 _KEY_PREFIX = "whsec_"
@@ -158,6 +163,8 @@ def _delivery_id(headers: Mapping[str, str], body: bytes) -> str:
     # X-Gitlab-Event-UUID is shared by hooks that one event triggers, and older servers send nothing else:
     # with the body's digest it tells deliveries apart, and a repeat of the same body is a double.
     known = headers.get("webhook-id") or headers.get("idempotency-key")
+    if known is not None and len(known) > _LONGEST_ID:
+        return hashlib.sha256(known.encode("utf-8", "surrogateescape")).hexdigest()
     return known or f"{headers.get('x-gitlab-event-uuid', '')}:{hashlib.sha256(body).hexdigest()}"
 
 
@@ -165,9 +172,9 @@ def _project_id(payload: Mapping[str, Json]) -> int:
     project = payload.get("project")
     candidates = (payload.get("project_id"), project.get("id") if isinstance(project, dict) else None)
     for candidate in candidates:
-        if isinstance(candidate, int) and not isinstance(candidate, bool):
+        if isinstance(candidate, int) and not isinstance(candidate, bool) and 0 < candidate < _NO_ID:
             return candidate
-    raise WebhookMalformedError("project_id is missing or not a number")
+    raise WebhookMalformedError("project_id is missing or not the number of a project")
 
 
 def _push(kind: WebhookKind, delivery_id: str, project_id: ProjectId, payload: Mapping[str, Json]) -> WebhookEvent:
@@ -206,8 +213,8 @@ def _item(kind: WebhookKind, delivery_id: str, project_id: ProjectId, payload: M
 
 def _text(payload: Mapping[str, Json], field: str, name: str) -> str:
     value = payload.get(field)
-    if not isinstance(value, str) or not value:
-        raise WebhookMalformedError(f"{name} is missing or not text")
+    if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_TEXT or _IN_NO_NAME.search(value):
+        raise WebhookMalformedError(f"{name} is missing or not text that git takes for a name")
     return value
 
 

@@ -1,6 +1,7 @@
 """FR-ORCH-6: the merge request of a branch, as a one-step saga that its mutation waits for."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,8 @@ from sagas.use_cases.desk import Answer, Desk, not_found, refuse_unstorable, ref
 from sagas.use_cases.starting import Birth, bear
 
 PATIENCE_S = 20.0
+_QUICK_ACTION = re.compile(r"^[ \t\r]*/[A-Za-z].*", re.MULTILINE)
+"""GitLab carries out lines such as `/merge` or `/copy_metadata` for whoever opens the merge request: the service."""
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25
 
@@ -132,8 +135,18 @@ def _check_texts(title: str | None, description: str | None) -> None:
     refuse_unstorable(description, "description")
     if title is not None and not 1 <= len(title.strip()) <= 255:
         raise refused(RefusalCode.INVALID_INPUT, "A title has 1 to 255 characters.", "title")
+    if title is not None and not title.isprintable():
+        # GitLab may make it the subject of a merge commit: a second line could pass for a trailer of ours.
+        raise refused(RefusalCode.INVALID_INPUT, "A title is one line, without control characters.", "title")
     if description is not None and len(description) > 100_000:
         raise refused(RefusalCode.INVALID_INPUT, "A description has up to 100000 characters.", "description")
+    if description is not None and (command := _QUICK_ACTION.search(description)):
+        raise refused(
+            RefusalCode.INVALID_INPUT,
+            f"The line {command.group().strip()[:80]!r} begins with a slash: GitLab would carry it out as a command, with "
+            "the rights of this service. Put something before it.",
+            "description",
+        )
 
 
 async def _texts(

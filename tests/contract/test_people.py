@@ -28,6 +28,15 @@ async def test_a_users_own_token_tells_who_he_is(server_world: ServerWorld, emul
     assert await server_world.forge.user("nobody-of-this-name") is None
 
 
+async def test_whom_gitlab_has_blocked_is_nobody_here_either(server_world: ServerWorld, emulator: Emulator) -> None:
+    person = emulator.create_user()
+    emulator.api("POST", f"/users/{person.id}/block")
+    for name in (person.id, person.username):
+        assert await server_world.forge.user(name) is None
+    with pytest.raises(TokenRefusedError):
+        await server_world.forge.current_user(person.token)
+
+
 async def test_tokens_that_are_unknown_or_too_old_are_refused(server_world: ServerWorld, emulator: Emulator) -> None:
     expired = emulator.create_token(server_world.engineer.id, expires_at="2001-01-01")
     for token in ("glpat-of-nobody", expired):

@@ -102,3 +102,40 @@ async def test_a_key_goes_on_naming_the_merge_request_that_it_found(world: World
     assert (opened.created, found.created, again.created) == (True, False, False)
     assert {answer.merge_request.iid for answer in (opened, found, again)} == {opened.merge_request.iid}
     assert again.merge_request.state == "closed"
+
+
+@pytest.mark.parametrize(
+    ("field", "text"),
+    [
+        ("title", "New tubes\n\nSaga-Id: 1\nCorrelation-Id: 2"),
+        ("title", "New tubes\r\nX: y"),
+        ("title", "New \u2028tubes"),
+        ("description", "/merge"),
+        ("description", "Please look.\n/copy_metadata group/secret#1\nThanks"),
+        ("description", "Please look.\r\n \t\r/Target_Branch main"),
+    ],
+)
+async def test_texts_of_a_merge_request_give_gitlab_no_commands_and_forge_no_trailers(
+    world: World, field: str, text: str
+) -> None:
+    """GitLab carries out `/…` lines with the rights of the service, which are more than its user's."""
+    async with world.running():
+        request = world.service.create_merge_request(
+            ENGINEER,
+            project_path="plant/unit",
+            source_branch=BRANCH,
+            title=text if field == "title" else None,
+            description=text if field == "description" else None,
+        )
+        assert await code_of(request) == (RefusalCode.INVALID_INPUT, (field,))
+    assert world.forge.called("create_merge_request") == 0
+
+
+async def test_paths_and_slashes_within_a_line_are_no_commands(world: World) -> None:
+    world.forge.write(world.project, BRANCH, "notes.md", "x")
+    text = "See `/merge` and a/b:\n1/2 of it\n// aside\n/ 2" + " " * 50_000 + "\n" * 40_000
+    async with world.running():
+        answer = await world.service.create_merge_request(
+            ENGINEER, project_path="plant/unit", source_branch=BRANCH, title="a/b", description=text
+        )
+    assert answer.created

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -27,6 +28,21 @@ COMMIT = {
 
 async def _commit(facade: GitLabFacade, author: User | None = None) -> object:
     return await facade.create_commit(P, "issue/7", [CHANGE], message="Add input\n\nSaga-Id: 7", author=author)
+
+
+async def test_a_redirect_elsewhere_takes_no_token_along(server: ScriptedServer, facade: GitLabFacade) -> None:
+    with ScriptedServer().running() as elsewhere:
+        elsewhere.otherwise = lambda _: Reply(200, USER)
+        away = Reply(302, headers={"Location": f"http://localhost:{elsewhere.url.rpartition(':')[2]}/user"})
+        for call in (facade.service_user(), facade.current_user("users-token")):
+            server.replies.clear()
+            server.will(away, Reply(401))
+            with suppress(TokenRefusedError, TerminalError):
+                await call
+        assert len(elsewhere.requests) == 2
+        for request in elsewhere.requests:
+            assert "token" not in str(request.headers).lower()
+    assert "service-token" in str(server.requests[0].headers)
 
 
 @pytest.mark.parametrize("reply", [Reply(500), Reply(502, text="<html>"), Reply(hang_up=True)])

@@ -66,6 +66,12 @@ def test_repeats_of_a_delivery_share_their_id_even_on_old_servers() -> None:
     assert _with_token(_push(), **old, **{"webhook-id": "w"}).delivery_id == "w"
 
 
+def test_an_endless_delivery_id_is_still_told_from_others() -> None:
+    long = [_with_token(_push(), **{"webhook-id": "x" * 5000 + end}).delivery_id for end in ("a", "a", "b")]
+    assert long[0] == long[1] != long[2]
+    assert len(long[0]) <= 255
+
+
 @pytest.mark.parametrize("token", ["", "s3cret", "s3cret-секрет ", "\udcff"])
 def test_a_wrong_secret_is_a_forgery_before_the_body_is_read(token: str) -> None:
     with pytest.raises(WebhookForgedError):
@@ -138,7 +144,14 @@ def test_no_secret_at_all_or_a_broken_one_is_refused_at_the_start() -> None:
         (b'{"object_kind": "push"}', "project_id"),
         (_push(project_id="12"), "project_id"),
         (_push(project_id=True), "project_id"),
+        (_push(project_id=2**63), "project_id"),
+        (_push(project_id=-1), "project_id"),
         (_push(ref=None), "ref"),
+        (_push(ref="refs/heads/a\0b"), "ref"),
+        (_push(ref="refs/heads/\ud800"), "ref"),
+        (_push(ref="refs/heads/a\nb"), "ref"),
+        (_push(ref="refs/heads/" + "x" * 2000), "ref"),
+        (b'{"object_kind": "push", "project_id": ' + b"9" * 5000 + b"}", "not JSON"),
         (_push(ref="refs/tags/v1"), "not a branch"),
         (_push(after=7), "after"),
         (b'{"object_kind": "issue", "project": {"id": 1}}', "object_attributes"),

@@ -98,7 +98,7 @@ async def test_gitlab_knows_the_users_name_better_than_the_token(key_server: Scr
     assert await authenticator.authenticate(new_token(preferred_username="forged")) == ENGINEER
     await authenticator.authenticate(new_token())
     assert users.asked == [2]
-    with pytest.raises(UnauthenticatedError, match="no user with the id 99"):
+    with pytest.raises(UnauthenticatedError, match="no active user with the id 99"):
         await authenticator.authenticate(new_token(sub="99"))
 
 

@@ -51,3 +51,8 @@ def test_the_id_of_another_type_is_refused_and_named() -> None:
 def test_numbers_in_ids_are_numbers(key: str) -> None:
     with pytest.raises(RefusedError):
         ids.project_key(key)
+
+
+def test_the_version_in_an_events_id_is_one_that_a_column_can_hold() -> None:
+    with pytest.raises(RefusedError):
+        ids.event_key("5f0c5d8e-9c55-41c1-a5d1-b7e42f0b7a52:9999999999")

@@ -1,0 +1,93 @@
+"""Clients that send without end, or without ever coming to one."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+
+import pytest
+
+from app import bounded_http
+from tests.app.api import Api
+from tests.app.listening import Listener, listening
+from tests.support import eventually
+
+HEAD = b"POST /graphql HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+GOOD = b'{"query": "{ viewer { username } }"}'
+
+
+@pytest.fixture
+async def server(api: Api) -> AsyncIterator[Listener]:
+    async with listening(api.app) as made:
+        yield made
+
+
+@asynccontextmanager
+async def connected(server: Listener) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    try:
+        yield reader, writer
+    finally:
+        writer.close()
+
+
+async def everything(reader: asyncio.StreamReader) -> bytes:
+    """What the server says until it closes the connection."""
+    async with asyncio.timeout(30):
+        try:
+            return await reader.read()
+        except ConnectionResetError:
+            return b""
+
+
+@pytest.mark.parametrize("begin", [b"GET /", b"GET / HTTP/1.1\r\nX: ", b"GET / HTTP/1.1\r\nHost: localhost\r\n"])
+async def test_a_head_without_end_is_cut_off_before_it_fills_the_memory(server: Listener, begin: bytes) -> None:
+    more, sent = (b"x: y\r\n" * 1000 if begin.endswith(b"\r\n") else b"x" * 6000), 0
+    async with connected(server) as (_, writer):
+        with suppress(OSError):
+            writer.write(begin)
+            while sent < 50_000_000:
+                writer.write(more)
+                sent += len(more)
+                await writer.drain()
+    assert sent < 20_000_000, "the sockets' own buffers and no more"
+
+
+async def test_a_head_just_below_the_limit_is_read_and_one_above_is_told_so(server: Listener) -> None:
+    for length, status in ((60_000, b"HTTP/1.1 200"), (70_000, b"HTTP/1.1 431")):
+        async with connected(server) as (reader, writer):
+            writer.write(HEAD + b"Authorization: Bearer irina\r\nConnection: close\r\nX: " + b"x" * length)
+            await writer.drain()
+            # In a piece of its own, so that what came before had to be kept.
+            await asyncio.sleep(0.2)
+            if length < bounded_http.LONGEST_HEAD:
+                writer.write(b"\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+            assert (await everything(reader)).startswith(status)
+
+
+@pytest.mark.parametrize("sent", [b"", HEAD[:20], HEAD, HEAD + b"Content-Length: 1000\r\n\r\n{"])
+async def test_a_request_that_never_comes_to_its_end_loses_its_connection(
+    server: Listener, monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_PATIENCE_S", 0.2)
+    monkeypatch.setattr(bounded_http, "BODY_PATIENCE_S", 0.2)
+    async with connected(server) as (reader, writer):
+        writer.write(sent)
+        assert b"200 OK" not in await everything(reader)
+    await eventually(lambda: not server.server.server_state.connections, what="nothing is kept of it")
+
+
+async def test_whoever_waits_for_an_answer_or_listens_keeps_his_connection(
+    server: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded_http, "HEAD_PATIENCE_S", 0.2)
+    monkeypatch.setattr(bounded_http, "BODY_PATIENCE_S", 0.2)
+    async with server.client() as peer:
+        async with connected(server) as (reader, writer):
+            for _ in range(3):
+                writer.write(HEAD + b"Authorization: Bearer irina\r\nContent-Length: %d\r\n\r\n" % len(GOOD) + GOOD)
+                async with asyncio.timeout(30):
+                    await reader.readuntil(b'"irina"}}}')
+                await asyncio.sleep(0.1)
+        await asyncio.sleep(0.3)
+        await peer.subscribe("{ viewer { username } }")
+        assert (await peer.next())["viewer"]["username"] == "irina"
