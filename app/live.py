@@ -7,6 +7,7 @@ reader takes the state from the database.
 
 import asyncio
 import logging
+import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -69,6 +70,7 @@ class Hub:
         self._told: OrderedDict[SagaId, int] = OrderedDict()
         """The newest version told per saga: what the safety read finds again wakes nobody."""
         self._tasks: list[asyncio.Task[None]] = []
+        self._complete_at = time.monotonic()
         self._trouble: str | None = "the journal has not been read yet"
 
     async def start(self) -> None:
@@ -88,6 +90,10 @@ class Hub:
         """None where changes are heard; else what keeps them from being heard."""
         dead = [task.get_name() for task in self._tasks if task.done()]
         return f"{dead[0]} has stopped" if dead else self._trouble
+
+    def lag_s(self) -> float:
+        """Seconds since every change was last known to have been told; about one while all is well."""
+        return time.monotonic() - self._complete_at
 
     @asynccontextmanager
     async def watch(self, saga_id: SagaId | None = None) -> AsyncIterator[Subscription]:
@@ -136,7 +142,7 @@ class Hub:
                     # From here on nothing is missed; what was before is each subscription's own first read.
                     self.resync()
                 position = await self._catch_up(position)
-                self._trouble = None
+                self._trouble, self._complete_at = None, time.monotonic()
             except RetryableError as away:
                 self._trouble = away.message
                 # A server that crashed gives transaction ids that it had not written down again: begin anew.

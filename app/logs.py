@@ -4,8 +4,15 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Final, Literal
+
+from sagas import trace
+
+_bound: Final[ContextVar[Mapping[str, str]]] = ContextVar("bound to log lines", default={})  # noqa: B039 - a Mapping
 
 _NOISY = ("httpx", "httpcore", "urllib3", "alembic.runtime.migration", "websockets")
 _FRAMES = "uvicorn.error"
@@ -24,8 +31,22 @@ def configure_logging(level: str = "INFO", form: Literal["text", "json"] = "text
     logging.getLogger(_FRAMES).setLevel(max(logging.INFO, logging.getLevelNamesMapping()[level]))
 
 
+@contextmanager
+def bound(**facts: str) -> Iterator[None]:
+    """Every line that is logged within, also in threads that the work is handed to, carries these facts."""
+    before = _bound.get()
+    _bound.set({**before, **facts})
+    try:
+        yield
+    finally:
+        _bound.set(before)
+
+
 class JsonFormatter(logging.Formatter):
-    """One object a line: `time`, `level`, `logger`, `message`, `error` where there is one, and what was given as `extra`."""
+    """One object a line: `time`, `level`, `logger`, `message`, `error` where there is one, and whatever else is known.
+
+    That is what `bound` says, the trace's id, and what was given as `extra`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as JSON."""
@@ -43,7 +64,7 @@ class JsonFormatter(logging.Formatter):
 
 
 class TextFormatter(logging.Formatter):
-    """Time, level, logger, message, then what was given as `extra`."""
+    """Time, level, logger, message, then what is bound, the trace's id, and what was given as `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The record as a line, an error's trace below it."""
@@ -67,4 +88,10 @@ def _time(record: logging.LogRecord) -> str:
 
 
 def _extra(record: logging.LogRecord) -> dict[str, object]:
-    return {key: value for key, value in record.__dict__.items() if key not in _OWN}
+    given = {key: value for key, value in record.__dict__.items() if key not in _OWN}
+    return {**_bound.get(), **_trace_id(), **given}
+
+
+def _trace_id() -> dict[str, str]:
+    traceparent = trace.current.get()
+    return {} if traceparent is None else {"trace_id": traceparent.split("-")[1]}

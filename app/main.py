@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from app.origins import LOOPBACK_HOSTS, WebAccess
 from app.services import Services, running
 from app.settings import AuthMode, Settings
+from app.telemetry import open_telemetry
 from app.web import build_app
 from app.wiring import engine_settings, open_services
 
@@ -16,16 +17,18 @@ def create_app(settings: Settings) -> FastAPI:
     """The service as the settings say; with `engine_in_process` it also runs an engine."""
     engine = engine_settings(settings) if settings.engine_in_process else None
 
+    telemetry = open_telemetry(settings)
+
     @asynccontextmanager
     async def opened() -> AsyncIterator[Services]:
-        async with open_services(settings) as services:
+        async with open_services(settings, telemetry) as services:
             if engine is None:
                 yield services
                 return
             async with running(services.engine(engine)):
                 yield services
 
-    return build_app(opened, web_access(settings))
+    return build_app(opened, web_access(settings), telemetry)
 
 
 def web_access(settings: Settings) -> WebAccess:

@@ -55,8 +55,15 @@ def guard(app: FastAPI, access: WebAccess) -> None:
             CORSMiddleware,
             allow_origins=access.origins,
             allow_methods=["GET", "POST"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Accept-Language", "traceparent"],
-            expose_headers=["Retry-After"],
+            allow_headers=[
+                "Authorization",
+                "Content-Type",
+                "Idempotency-Key",
+                "Accept-Language",
+                "traceparent",
+                "X-Request-Id",
+            ],
+            expose_headers=["Retry-After", "X-Request-Id"],
             allow_credentials=False,
             max_age=600,
         )

@@ -2,16 +2,20 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from app.auth import Authenticator
+from app.logs import bound
+from app.telemetry import Telemetry
 from gitlab_facade.webhook import WebhookVerifier
 from sagas.catalogue import Catalogue
-from sagas.engine import Engine, EngineSettings
+from sagas.engine import Attempting, Engine, EngineSettings
+from sagas.models import Saga
 from sagas.ports import Access, Announcer, ChangeFeed, Forge, TaskPublisher
+from sagas.results import StepResult
 from sagas.service import Desk, SagaService
 from sagas.steps.run import Tools
 from sagas.store.database import Database
@@ -62,6 +66,7 @@ class Services:
     desk: Desk
     backend: Backend
     webhooks: WebhookVerifier | None = None
+    telemetry: Telemetry | None = None
 
     @property
     def sagas(self) -> SagaService:
@@ -70,8 +75,17 @@ class Services:
 
     def engine(self, settings: EngineSettings | None = None) -> Engine:
         """An engine over these services, which commands of this process wake at once."""
-        tools = Tools(self.forge, self.publisher, self.database)
-        engine = Engine(tools, self.definitions, self.announcer, feed=self.hub, settings=settings)
+        publisher: TaskPublisher = self.publisher
+        attempting: Attempting = named_in_logs
+        if self.telemetry is not None:
+            from app.telemetry.steps import ObservedPublisher, observed_steps  # noqa: PLC0415 - loaded where asked for
+
+            publisher = ObservedPublisher(publisher, self.telemetry)
+            attempting = observed_steps(self.telemetry, around=named_in_logs)
+        tools = Tools(self.forge, publisher, self.database)
+        engine = Engine(
+            tools, self.definitions, self.announcer, feed=self.hub, settings=settings, attempting=attempting
+        )
         self.desk.wakers.append(engine.kick_all)
         return engine
 
@@ -88,6 +102,7 @@ def assemble(
     definitions: DefinitionStore,
     catalogue: Catalogue,
     webhooks: WebhookVerifier | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Services:
     """The use cases and the API's backend over these adapters."""
     desk = Desk(database, forge, access, definitions, catalogue, announcer)
@@ -103,8 +118,25 @@ def assemble(
         live=LiveReads(queries),
     )
     return Services(
-        database, forge, publisher, hub, announcer, access, authenticator, definitions, desk, backend, webhooks
+        database,
+        forge,
+        publisher,
+        hub,
+        announcer,
+        access,
+        authenticator,
+        definitions,
+        desk,
+        backend,
+        webhooks,
+        telemetry,
     )
+
+
+async def named_in_logs(saga: Saga, attempt: Callable[[], Awaitable[StepResult]]) -> StepResult:
+    """What a step logs, wherever it does, names its saga."""
+    with bound(saga_id=str(saga.id), step=f"{saga.state}/{saga.visit}"):
+        return await attempt()
 
 
 @asynccontextmanager

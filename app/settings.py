@@ -6,11 +6,12 @@ wrong is told in words, by the variable's name; secrets are never told.
 
 import ipaddress
 import re
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
@@ -71,6 +72,29 @@ def _origins(value: object) -> object:
 
 PostgresUrl = Annotated[str, BeforeValidator(_postgres_url)]
 """Always with the plain scheme `postgresql://`; whoever needs a driver's own adds it."""
+
+
+class Address(NamedTuple):
+    """Where something listens."""
+
+    host: str
+    port: int
+
+    @property
+    def family(self) -> socket.AddressFamily:
+        """Of its socket."""
+        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
+
+
+def _address(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    host, colon, port = value.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
+        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 (0: a free port)")
+    return Address(host.removeprefix("[").removesuffix("]"), int(port))
+
+
 HttpUrl = Annotated[str, BeforeValidator(_plain_url)]
 """Without a slash at its end."""
 Duration = Annotated[timedelta, BeforeValidator(_seconds)]
@@ -182,6 +206,24 @@ class Settings(DatabaseSettings):
         default="text", description="Lines for people, or JSON for a collector."
     )
 
+    metrics_token: SecretStr | None = Field(
+        default=None,
+        min_length=16,
+        description="Switches `/metrics` on, for whoever sends this as a bearer token; at least 16 characters.",
+    )
+    metrics_listen: Annotated[Address, NoDecode, BeforeValidator(_address)] | None = Field(
+        default=None,
+        description=(
+            "An address of its own that answers `/metrics`, such as `127.0.0.1:9464`: for engines, and to keep it apart "
+            "from the API. Outside loopback it needs the token too."
+        ),
+    )
+    traces_url: HttpUrl | None = Field(
+        default=None,
+        description="Switches traces on, and where they go: OTLP over HTTP, such as `http://collector:4318/v1/traces`.",
+    )
+    traces_ratio: float = Field(default=1.0, ge=0, le=1, description="The part of traces that is recorded.")
+
     @model_validator(mode="before")
     @classmethod
     def _auth_as_asked(cls, values: object) -> object:
@@ -193,6 +235,7 @@ class Settings(DatabaseSettings):
     def _checked(self) -> Self:
         self._check_jwt()
         self._check_demo()
+        self._check_metrics()
         if self.catalogue is not None and not self.catalogue.is_file():
             raise ValueError(f"{PREFIX}CATALOGUE names {self.catalogue}, which is no file")
         return self
@@ -215,8 +258,18 @@ class Settings(DatabaseSettings):
                 f"and these are not: {', '.join(outside)}. Set {PREFIX}AUTH to gitlab or jwt"
             )
 
+    def _check_metrics(self) -> None:
+        where = self.metrics_listen
+        if where is not None and self.metrics_token is None and not is_loopback(where.host):
+            raise ValueError(
+                f"{PREFIX}METRICS_LISTEN ({where.host}) is not on loopback, so whoever reads the metrics there must show "
+                f"who he is: set {PREFIX}METRICS_TOKEN"
+            )
+
     def _hosts(self) -> Iterator[tuple[str, str]]:
         yield "host", self.host
+        if self.metrics_listen is not None:
+            yield "metrics_listen", self.metrics_listen.host
         for name in ("database_url", "broker_url", "result_backend", "broadcast_url", "gitlab_url", "public_url"):
             if url := getattr(self, name):
                 yield name, _host_of(url)

@@ -14,9 +14,11 @@ from app import explorer, health, rest, webhooks
 from app.graphql_http import TRANSPORT_WS, Router, request_context
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request, problem
+from app.request_id import RequestIds
 from app.services import Services
+from app.telemetry import Telemetry
 from schema.errors import INTERNAL_SERVER_ERROR
-from schema.root import schema
+from schema.root import Schema, build_schema, schema
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +28,7 @@ LARGEST_BODY = 2_000_000
 Opener = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
+def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Telemetry | None = None) -> FastAPI:
     """The routes over whatever services the opener opens."""
 
     @asynccontextmanager
@@ -41,10 +43,18 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
         lifespan=lifespan,
         redoc_url=None,
         docs_url=None,
+        # FastAPI's own would record whole addresses, and so arguments; ours is `app.telemetry`.
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+            "operation_spans": False,
+            "auto_configure": False,
+        },
         max_body_size=LARGEST_BODY,
     )
     graphql = Router(
-        schema,
+        schema if telemetry is None else observed_schema(telemetry),
         graphql_ide="graphiql",
         context_getter=request_context,
         subscription_protocols=[TRANSPORT_WS],
@@ -60,7 +70,27 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY) -> FastAPI:
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(Exception, internal_error)
     guard(app, access)
+    if telemetry is not None:
+        observe(app, telemetry)
+    app.add_middleware(RequestIds)
     return app
+
+
+def observed_schema(telemetry: Telemetry) -> Schema:
+    """The schema that tells of its operations."""
+    from app.telemetry.operations import observer_of  # noqa: PLC0415 - not even loaded while nobody asks
+
+    return build_schema(observer_of(telemetry))
+
+
+def observe(app: FastAPI, telemetry: Telemetry) -> None:
+    """Tell of requests; and with a token, let who has it read the metrics."""
+    from app.telemetry.endpoint import metrics_route  # noqa: PLC0415 - as above
+    from app.telemetry.http import ObservedHttp  # noqa: PLC0415 - as above
+
+    if telemetry.metrics is not None and telemetry.metrics_token is not None:
+        app.router.routes.append(metrics_route(telemetry, telemetry.metrics))
+    app.add_middleware(ObservedHttp, telemetry=telemetry)
 
 
 async def internal_error(_request: Request, error: Exception) -> Response:

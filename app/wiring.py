@@ -15,6 +15,7 @@ from app.demo_user import DemoUserByName
 from app.live import Hub
 from app.services import Services, assemble
 from app.settings import AuthMode, Settings
+from app.telemetry import Telemetry
 from gitlab_facade import GitLabFacade
 from gitlab_facade.webhook import WebhookVerifier
 from sagas.catalogue import Catalogue
@@ -27,7 +28,7 @@ CONNECT_TIMEOUT_S = 3.05
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncIterator[Services]:
+async def open_services(settings: Settings, telemetry: Telemetry | None = None) -> AsyncIterator[Services]:
     """Everything opened in order, and closed in the opposite one.
 
     Raises DefinitionError for a catalogue that cannot be used or a live saga that this release cannot run, and what the
@@ -39,7 +40,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         stack.push_async_callback(database.close)
         definitions = DefinitionStore(database)
         await definitions.register(shipped_definitions(catalogue).values())
-        forge = _forge(settings)
+        forge = _forge(settings, telemetry)
         stack.push_async_callback(forge.aclose)
         publisher = CeleryPublisher(
             settings.broker, settings.results, sorted({c.queue for c in catalogue.calculations})
@@ -51,6 +52,10 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
         hub = Hub(broadcast, database)
         await hub.start()
         stack.push_async_callback(hub.aclose)
+        if telemetry is not None:
+            from app.telemetry.starting import telling  # noqa: PLC0415 - not even loaded while nobody asks
+
+            await stack.enter_async_context(telling(telemetry, database, hub))
         announcer = BroadcastAnnouncer(broadcast, local=hub.hint)
         stack.push_async_callback(announcer.aclose)
         yield assemble(
@@ -64,6 +69,7 @@ async def open_services(settings: Settings) -> AsyncIterator[Services]:
             definitions=definitions,
             catalogue=catalogue,
             webhooks=_webhooks(settings),
+            telemetry=telemetry,
         )
 
 
@@ -72,12 +78,18 @@ def engine_settings(settings: Settings) -> EngineSettings:
     return EngineSettings(lease=settings.lease, renew_every=settings.lease / 3, concurrency=settings.engine_concurrency)
 
 
-def _forge(settings: Settings) -> GitLabFacade:
+def _forge(settings: Settings, telemetry: Telemetry | None) -> GitLabFacade:
+    watch = None
+    if telemetry is not None:
+        from app.telemetry.gitlab_calls import ObservedGitLab  # noqa: PLC0415 - as above
+
+        watch = ObservedGitLab(telemetry)
     return GitLabFacade(
         settings.gitlab_url,
         settings.gitlab_token.get_secret_value(),
         timeout=(CONNECT_TIMEOUT_S, settings.gitlab_timeout.total_seconds()),
         concurrency=settings.gitlab_concurrency,
+        watch=watch,
     )
 
 

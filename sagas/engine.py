@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 
 from sagas.context import SagaContext
 from sagas.errors import RetryableError, StaleLease
@@ -31,6 +32,9 @@ from sagas.watcher import Watcher
 logger = logging.getLogger(__name__)
 
 _LOST = "saga %s: the lease was lost; somebody else goes on"
+
+Attempting: TypeAlias = Callable[[Saga, Callable[[], Awaitable[StepResult]]], Awaitable[StepResult]]
+"""Goes around each attempt of a step, for whoever wants to tell of it; it returns what the attempt reports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +64,13 @@ class Engine:
         *,
         feed: ChangeFeed | None = None,
         settings: EngineSettings | None = None,
+        attempting: Attempting | None = None,
     ) -> None:
         self._tools = tools
         self._definitions = definitions
         self._feed = feed
         self._settings = settings or EngineSettings()
+        self._attempting = attempting
         self._recorder = Recorder(tools.database, definitions.get, announcer, lease=self._settings.lease)
         self._watcher = Watcher(tools, definitions, announcer, wake=self.kick, at_once=self._settings.looks_at_once)
         self._news = asyncio.Event()
@@ -146,7 +152,10 @@ class Engine:
         try:
             while following is not None:
                 saga = following
-                result = await self._perform(saga, held)
+                if self._attempting is None:
+                    result = await self._perform(saga, held)
+                else:
+                    result = await self._attempting(saga, partial(self._perform, saga, held))
                 following = await self._recorder.recorded(Outcome(held, result, saga.signals))
                 if following is not None and self._stopping.is_set():
                     await self._release([held])

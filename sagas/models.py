@@ -209,6 +209,8 @@ class Saga:
     """Who wants it and how: {actor, compensate?, reason?}."""
     error: dict[str, Any] | None = None
     """{code, message, retryable, occurredAt}."""
+    traceparent: str | None = None
+    """The trace of the latest command, where somebody traces: what the saga does next is part of it (`sagas.trace`)."""
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None = None
@@ -281,6 +283,7 @@ class SagaRow(SQLModel, table=True):
     wanted: Wanted | None = Field(default=None, sa_column=Column(EnumText(Wanted), nullable=True))
     wanted_by: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
     error: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
+    traceparent: str | None = Field(default=None, sa_column=Column(Text, nullable=True))
     created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
     updated_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
     finished_at: datetime | None = Field(default=None, sa_column=_timestamp())

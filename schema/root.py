@@ -4,6 +4,7 @@ from typing import Annotated
 
 import strawberry
 from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types import ExecutionContext
 
@@ -182,12 +183,17 @@ class Schema(strawberry.Schema):
         publish_errors(errors)
 
 
-schema = Schema(
-    query=Query,
-    mutation=Mutation,
-    subscription=Subscription,
-    types=nodes.NODE_CLASSES,
-    extensions=[ValidationErrors, Documents],
-    config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
-)
+def build_schema(*around: type[SchemaExtension]) -> Schema:
+    """The schema; `around`: extensions that go around all of an operation."""
+    return Schema(
+        query=Query,
+        mutation=Mutation,
+        subscription=Subscription,
+        types=nodes.NODE_CLASSES,
+        extensions=[*around, ValidationErrors, Documents],
+        config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
+    )
+
+
+schema = build_schema()
 """The API's schema; `schema.as_str()` is what `schema.graphql` holds."""

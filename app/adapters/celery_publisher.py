@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -24,6 +24,7 @@ from kombu.exceptions import KombuError
 from sqlalchemy.exc import SQLAlchemyError
 
 from app.adapters.celery_config import celery_config, is_pgmq, task_queue
+from sagas import trace
 from sagas.errors import RetryableError
 from sagas.ids import BlobId, CommitSha, TaskId
 from sagas.ports import TaskMessage, TaskReport, TaskState
@@ -100,7 +101,9 @@ class CeleryPublisher:
         Raises RetryableError("BROKER_UNAVAILABLE") where it was not confirmed: it may be in the queue all the same, and
         publishing it again under its id is harmless.
         """
-        await self._ask_broker(lambda link: self._send(link, message), f"did not confirm task {message.id}")
+        context = trace.current.get()
+        headers = {} if context is None else {"traceparent": context}
+        await self._ask_broker(lambda link: self._send(link, message, headers), f"did not confirm task {message.id}")
 
     async def report(self, task: TaskId) -> TaskReport:
         """What the result backend says; a task that it never heard of is PENDING.
@@ -196,10 +199,10 @@ class CeleryPublisher:
         for name in self._queues:
             link.producer.maybe_declare(task_queue(self._broker_url, name))
 
-    def _send(self, link: _Link, message: TaskMessage) -> None:
+    def _send(self, link: _Link, message: TaskMessage, headers: Mapping[str, str]) -> None:
         for pause in _NACK_PAUSES:
             try:
-                self._send_once(link, message)
+                self._send_once(link, message, headers)
             except KombuError as failure:
                 if not isinstance(failure.__cause__, _amqp.MessageNacked):
                     raise
@@ -208,11 +211,12 @@ class CeleryPublisher:
                 return
         raise KombuError("it refused the message (nack)")
 
-    def _send_once(self, link: _Link, message: TaskMessage) -> None:
+    def _send_once(self, link: _Link, message: TaskMessage, headers: Mapping[str, str]) -> None:
         self._producing.send_task(
             message.name,
             args=[message.body()],
             task_id=str(message.id),
+            headers=dict(headers),
             queue=task_queue(self._broker_url, message.queue),
             producer=link.producer,
             mandatory=True,  # a message that reaches no queue is an error, not a loss

@@ -39,12 +39,17 @@ def run_engine() -> None:
 
 async def _engine(settings: Settings) -> None:
     from app.services import running  # noqa: PLC0415 - other commands do without
+    from app.telemetry import open_telemetry  # noqa: PLC0415 - as above
     from app.wiring import engine_settings, open_services  # noqa: PLC0415 - as above
 
     asked_to_end = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
-    async with open_services(settings) as services, running(services.engine(engine_settings(settings))):
+    telemetry = open_telemetry(settings)
+    async with (
+        open_services(settings, telemetry) as services,
+        running(services.engine(engine_settings(settings))),
+    ):
         tell_ready()
         log.info("the engine is at work")
         await asked_to_end.wait()

@@ -4,6 +4,9 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextvars import copy_context
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -31,6 +34,17 @@ T = TypeVar("T")
 Timeouts = tuple[float, float]
 """Seconds to connect and seconds between two bytes of the answer."""
 
+
+@dataclass(slots=True)
+class Exchange:
+    """A request to GitLab, for whoever watches them: the status of its answer, None where none came."""
+
+    status: int | None = None
+
+
+Watch = Callable[[str, str], AbstractContextManager[Exchange]]
+"""Goes around each request, given its method and address; called in the threads of the pool."""
+
 _READS = frozenset({"get", "head"})
 _NOT_A_PERSONAL_TOKEN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
 _OPTIONS: Mapping[str, Any] = {"keep_base_url": True, "per_page": 100, "retry_transient_errors": False}
@@ -42,8 +56,8 @@ class Client(gitlab.Gitlab):
     A write is sent exactly once. A read is sent again once where a kept-alive connection turned out to be dropped.
     """
 
-    def __init__(self, url: str, token: str, *, timeouts: Timeouts) -> None:
-        super().__init__(url, private_token=token, session=_session(self._note_headers), **_OPTIONS)
+    def __init__(self, url: str, token: str, *, timeouts: Timeouts, watch: Watch | None = None) -> None:
+        super().__init__(url, private_token=token, session=_session(self._note_headers, watch), **_OPTIONS)
         self._timeouts = timeouts
         self.last_was_write = False
         self.retry_after: float | None = None
@@ -100,7 +114,8 @@ class ClientPool:
 
     async def run(self, work: Callable[[Client], T]) -> T:
         """Do the work in a thread of the pool; raises the engine's errors only."""
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self._call, work)
+        # With the caller's context: log lines and traces from the thread tell whose work it is.
+        return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, self._call, work)
 
     async def aclose(self) -> None:
         """Wait for the calls under way, drop those that wait, close all connections."""
@@ -174,10 +189,26 @@ class _Session(requests.Session):
             prepared_request.headers.pop("PRIVATE-TOKEN", None)
 
 
-def _session(note_headers: Callable[..., None]) -> requests.Session:
+class _WatchedAdapter(HTTPAdapter):
+    """Sends, and tells of it."""
+
+    def __init__(self, watch: Watch, **options: Any) -> None:
+        self._watch = watch
+        super().__init__(**options)
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        """As in requests."""
+        with self._watch(request.method or "", request.url or "") as exchange:
+            response = super().send(request, *args, **kwargs)
+            exchange.status = response.status_code
+            return response
+
+
+def _session(note_headers: Callable[..., None], watch: Watch | None) -> requests.Session:
     session = _Session()
-    session.mount("http://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
-    session.mount("https://", HTTPAdapter(pool_connections=1, pool_maxsize=2, max_retries=0))
+    options: dict[str, Any] = {"pool_connections": 1, "pool_maxsize": 2, "max_retries": 0}
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(**options) if watch is None else _WatchedAdapter(watch, **options))
     session.hooks["response"].append(note_headers)
     # GitLab also accepts a session cookie: one user's must never ride along with another's token.
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))

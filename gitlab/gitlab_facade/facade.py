@@ -18,7 +18,7 @@ from gitlab.exceptions import GitlabError
 from gitlab.v4.objects import Project as RemoteProject
 
 from gitlab_facade import adopt, answers
-from gitlab_facade.client import Client, Timeouts
+from gitlab_facade.client import Client, Timeouts, Watch
 from gitlab_facade.errors import BRANCH_DELETED, is_missing, text_of
 from gitlab_facade.geometries import MANIFEST, parse_geometries
 from gitlab_facade.instance import GitLabInstance
@@ -44,9 +44,11 @@ from sagas.ports import (
 class GitLabFacade(GitLabInstance):
     """GitLab as the sagas see it."""
 
-    def __init__(self, url: str, token: str, *, timeout: Timeouts = (3.05, 30), concurrency: int = 8) -> None:
-        """`timeout`: seconds to connect and between two bytes; `concurrency`: calls at the same moment."""
-        super().__init__(url, token, timeout=timeout, concurrency=concurrency)
+    def __init__(
+        self, url: str, token: str, *, timeout: Timeouts = (3.05, 30), concurrency: int = 8, watch: Watch | None = None
+    ) -> None:
+        """`timeout`: seconds to connect and between two bytes; `concurrency`: calls at the same moment; `watch` sees each."""
+        super().__init__(url, token, timeout=timeout, concurrency=concurrency, watch=watch)
         self._committers: frozenset[str] = frozenset()
         self._committers_lock = Lock()
 

@@ -7,7 +7,7 @@ from datetime import date
 from gitlab.exceptions import GitlabError
 
 from gitlab_facade import answers
-from gitlab_facade.client import Client, ClientPool, Timeouts
+from gitlab_facade.client import Client, ClientPool, Timeouts, Watch
 from gitlab_facade.errors import TokenRefusedError, is_missing, is_token_refusal, text_of
 from sagas.ids import ProjectId
 from sagas.ports import NO_RIGHTS, AccessLevel, Rights, User
@@ -36,10 +36,12 @@ class ProjectHook:
 class GitLabInstance:
     """One GitLab server, reached with the service's token through a bounded pool of threads."""
 
-    def __init__(self, url: str, token: str, *, timeout: Timeouts = (3.05, 30), concurrency: int = 8) -> None:
-        """`timeout`: seconds to connect and between two bytes; `concurrency`: calls at the same moment."""
+    def __init__(
+        self, url: str, token: str, *, timeout: Timeouts = (3.05, 30), concurrency: int = 8, watch: Watch | None = None
+    ) -> None:
+        """`timeout`: seconds to connect and between two bytes; `concurrency`: calls at the same moment; `watch` sees each."""
         self.url = url.rstrip("/")
-        self._pool = ClientPool(lambda: Client(self.url, token, timeouts=timeout), concurrency)
+        self._pool = ClientPool(lambda: Client(self.url, token, timeouts=timeout, watch=watch), concurrency)
 
     async def aclose(self) -> None:
         """Let the calls under way end and close all connections."""

@@ -53,6 +53,7 @@ CREATE TABLE saga (
     wanted text,
     wanted_by jsonb,
     error jsonb,
+    traceparent text,
     created_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     updated_at timestamptz NOT NULL DEFAULT clock_timestamp(),
     finished_at timestamptz,

@@ -120,6 +120,14 @@ class Database:
         )
         return cls(pool, engine, patience)
 
+    def connections(self) -> dict[tuple[str, str], int]:
+        """How many connections each pool has: ("engine" or "reads", "busy" or "idle")."""
+        idle, reads = self.pool.get_idle_size(), self.engine.pool
+        counts = {("engine", "busy"): self.pool.get_size() - idle, ("engine", "idle"): idle}
+        if isinstance(reads, AsyncAdaptedQueuePool):
+            counts |= {("reads", "busy"): reads.checkedout(), ("reads", "idle"): reads.checkedin()}
+        return counts
+
     async def close(self) -> None:
         """Wait for transactions under way, then close every connection."""
         if self._running:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from sagas import trace
 from sagas.catalogue import Calculation
 from sagas.change import Change
 from sagas.definition import SagaDefinition, StepKind, Trigger, back_to
@@ -237,6 +238,7 @@ async def _command(
             return repeated
         change = await rule(connection, locked, definition)
         if change is not None:
+            change.saga.traceparent = trace.current.get()
             await journal.write(connection, [change])
             made.append(change)
         await keep_key(connection, asked, saga_id)

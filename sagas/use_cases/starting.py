@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
+from sagas import trace
 from sagas.change import Change
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition, Trigger
@@ -204,6 +205,7 @@ def _new_row(birth: Birth, saga_id: UUID, now: datetime) -> Saga:
         look_interval_s=2.0,
         signals=0,
         signals_seen=0,
+        traceparent=trace.current.get(),
         created_at=now,
         updated_at=now,
     )

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from app.auth import UnauthenticatedError
 from app.services import CheckedFeed, Services, assemble, running
+from app.telemetry import Telemetry
 from app.web import build_app
 from gitlab_facade.webhook import WebhookVerifier
 from sagas.ids import SagaId
@@ -159,7 +160,12 @@ class AnsweringPublisher(FakePublisher):
 
 @asynccontextmanager
 async def serving(
-    world: World, *, engine: bool = True, hub: CheckedFeed | None = None, announcer: Announcer | None = None
+    world: World,
+    *,
+    engine: bool = True,
+    hub: CheckedFeed | None = None,
+    announcer: Announcer | None = None,
+    telemetry: Telemetry | None = None,
 ) -> AsyncIterator[Api]:
     """The service over the world, with an engine unless a test wants sagas to stand still; changes are heard at once."""
     feed, tokens = LocalFeed(), Tokens()
@@ -174,6 +180,7 @@ async def serving(
         definitions=world.definitions,
         catalogue=world.catalogue,
         webhooks=WebhookVerifier(secret=WEBHOOK_SECRET),
+        telemetry=telemetry,
     )
 
     @asynccontextmanager
@@ -185,7 +192,7 @@ async def serving(
             world.desk.wakers.extend(services.desk.wakers)
             yield services
 
-    app = build_app(opened)
+    app = build_app(opened, telemetry=telemetry)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

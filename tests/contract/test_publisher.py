@@ -11,6 +11,7 @@ import pytest
 from app.adapters.celery_config import default_broker_url, default_result_backend, install_pgmq
 from app.adapters.celery_publisher import CeleryPublisher
 from app.adapters.embedded import PostgresServer
+from sagas import trace
 from sagas.errors import RetryableError
 from sagas.ports import TaskPublisher, TaskReport, TaskState
 from tests.contract.brokers import SHA, Broker, broker_for
@@ -83,6 +84,23 @@ async def test_the_contract_is_the_single_positional_argument_verbatim(
     assert delivery.properties["correlation_id"] == str(message.id)
     assert delivery.content_type == "application/json"
     assert delivery.properties["delivery_mode"] == 2, "persistent"
+
+
+async def test_the_trace_travels_in_a_header_and_leaves_the_contract_as_it_is(
+    broker: Broker, publisher: CeleryPublisher
+) -> None:
+    traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    traced, untraced = broker.message(), broker.message()
+    before = trace.current.set(traceparent)
+    try:
+        await publisher.publish(traced)
+    finally:
+        trace.current.reset(before)
+    await publisher.publish(untraced)
+    first, second = await asyncio.to_thread(broker.waiting, count=2)
+    assert (first.headers["id"], first.headers["traceparent"]) == (str(traced.id), traceparent)
+    assert first.body[0] == [traced.body()]
+    assert "traceparent" not in second.headers
 
 
 async def test_published_again_it_keeps_its_id(broker: Broker, publisher: CeleryPublisher) -> None:

@@ -81,6 +81,11 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         ("ALLOWED_ORIGINS", "https://ide.example.com/app", "must be origins such as"),
         ("LOG_LEVEL", "loud", "'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("AUTH", "ldap", "'gitlab', 'jwt' or 'demo'"),
+        ("METRICS_LISTEN", "9464", "must be an address and a port, such as 127.0.0.1:9464"),
+        ("METRICS_LISTEN", "127.0.0.1:http", "must be an address and a port"),
+        ("METRICS_TOKEN", "short", "at least 16"),
+        ("TRACES_URL", "collector:4318", "must be an address that begins with http:// or https://"),
+        ("TRACES_RATIO", "2", "less than or equal to 1"),
         ("ENGINE_CONCURRENCY", "0", "greater than or equal to 1"),
     ],
 )
@@ -103,6 +108,7 @@ def test_what_is_wrong_is_named_with_what_would_be_right(
         ("BROKER_URL", "amqp://guest:guest@rabbit//"),
         ("BROADCAST_URL", "redis://cache:6379"),
         ("PUBLIC_URL", "https://orchestrator.example.com"),
+        ("METRICS_LISTEN", "10.0.0.1:9464"),
     ],
 )
 def test_the_demo_user_is_refused_unless_everything_is_on_loopback(
@@ -111,6 +117,15 @@ def test_the_demo_user_is_refused_unless_everything_is_on_loopback(
     text = refusal(monkeypatch, LOCAL | {name: value} | ({"AUTH": auth} if auth else {}))
     assert f"{PREFIX}{name} (" in text
     assert f"Set {PREFIX}AUTH to gitlab or jwt" in text
+
+
+def test_metrics_outside_loopback_need_a_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = REMOTE | {"AUTH": "gitlab", "METRICS_LISTEN": "0.0.0.0:9464"}
+    assert f"set {PREFIX}METRICS_TOKEN" in refusal(monkeypatch, real)
+    given(monkeypatch, {"METRICS_TOKEN": "a-token-long-enough"})
+    assert load_settings().metrics_listen == ("0.0.0.0", 9464)
+    given(monkeypatch, {"METRICS_LISTEN": "[::1]:0"})
+    assert load_settings().metrics_listen == ("::1", 0)
 
 
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "LOCALHOST."])

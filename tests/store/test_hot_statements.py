@@ -12,6 +12,7 @@ import pytest
 
 from sagas.store.claims import CLAIM
 from sagas.store.feed import FEED
+from sagas.store.standing import DUE, LIVE, OUTBOX
 from sagas.store.stuck import COUNTS, STUCK
 from sagas.store.tasks import PRODUCED
 from sagas.store.watching import LOOKS
@@ -80,6 +81,19 @@ async def test_asking_what_is_stuck_reads_partial_indexes_and_never_the_table(cr
         used = {node["Index Name"] for node in nodes if "Index Name" in node}
         assert {"ix_saga_due", "ix_saga_look", "ix_saga_unwoken", "pk_saga_event"} <= used
         assert not [node for node in nodes if node["Node Type"] == "Seq Scan"]
+
+
+async def test_the_figures_for_the_metrics_never_read_what_is_finished(crowded: asyncpg.Connection) -> None:
+    await crowded.execute("UPDATE saga SET status = 'COMPLETED', due_at = NULL WHERE due_at IS NULL")
+    await crowded.execute("VACUUM ANALYZE saga")
+    for statement, index in (
+        (LIVE, "ix_saga_live_branch"),
+        (DUE, "ix_saga_due"),
+        (OUTBOX, "ix_calculation_task_outbox"),
+    ):
+        nodes = await plan(crowded, statement)
+        assert any(node.get("Index Name") == index for node in nodes), statement
+        assert not [node for node in nodes if node["Node Type"] == "Seq Scan"], statement
 
 
 async def test_asking_who_made_an_output_reads_an_index(crowded: asyncpg.Connection) -> None:

@@ -1,0 +1,33 @@
+"""Operation names as a label: clients choose them freely, so only a bounded number of them is ever told apart."""
+
+import re
+from collections.abc import Collection
+
+from app.telemetry.metrics import OTHER
+
+UNNAMED = "unnamed"
+MOST_NAMES = 100
+_SHAPE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
+
+
+class OperationNames:
+    """The names that are shown; all others are `other`.
+
+    With trusted documents the names are known. Else the first hundred count that known users sent and that ran: nobody
+    without a token fills the list, and a user who does loses names from the figures, nothing more.
+    """
+
+    def __init__(self, known: Collection[str] | None = None) -> None:
+        self._shown = set(known or ())
+        self._learns = known is None
+
+    def shown(self, name: str | None, *, trusted: bool) -> str:
+        """The label for an operation; `trusted`: it ran, for a known user."""
+        if not name:
+            return UNNAMED
+        if name in self._shown:
+            return name
+        if self._learns and trusted and len(self._shown) < MOST_NAMES and _SHAPE.fullmatch(name):
+            self._shown.add(name)
+            return name
+        return OTHER
