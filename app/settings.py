@@ -211,7 +211,7 @@ class Settings(DatabaseSettings):
         min_length=16,
         description="Switches `/metrics` on, for whoever sends this as a bearer token; at least 16 characters.",
     )
-    metrics_listen: Annotated[Address, NoDecode, BeforeValidator(_address)] | None = Field(
+    metrics_listen: Annotated[Address | None, NoDecode, BeforeValidator(_address)] = Field(
         default=None,
         description=(
             "An address of its own that answers `/metrics`, such as `127.0.0.1:9464`: for engines, and to keep it apart "

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app import explorer, health, rest, webhooks
 from app.graphql_http import TRANSPORT_WS, Router, request_context
+from app.graphql_ws import WebSocketHandler
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request, problem
 from app.request_id import RequestIds
@@ -71,7 +72,7 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Tel
     app.add_exception_handler(Exception, internal_error)
     guard(app, access)
     if telemetry is not None:
-        observe(app, telemetry)
+        observe(app, telemetry, graphql)
     app.add_middleware(RequestIds)
     return app
 
@@ -83,11 +84,15 @@ def observed_schema(telemetry: Telemetry) -> Schema:
     return build_schema(observer_of(telemetry))
 
 
-def observe(app: FastAPI, telemetry: Telemetry) -> None:
+def observe(app: FastAPI, telemetry: Telemetry, graphql: Router) -> None:
     """Tell of requests; and with a token, let who has it read the metrics."""
     from app.telemetry.endpoint import metrics_route  # noqa: PLC0415 - as above
     from app.telemetry.http import ObservedHttp  # noqa: PLC0415 - as above
 
+    if telemetry.metrics is not None:
+        telemetry.metrics.websocket_operations.set_function(
+            lambda: sum(len(peer.operations) for peer in graphql.connections if isinstance(peer, WebSocketHandler))
+        )
     if telemetry.metrics is not None and telemetry.metrics_token is not None:
         app.router.routes.append(metrics_route(telemetry, telemetry.metrics))
     app.add_middleware(ObservedHttp, telemetry=telemetry)

@@ -42,7 +42,14 @@ class Metrics:
             "orchestrator_operation_errors_total", "GraphQL errors by extensions.code.", "code"
         )
         self.websockets = self._gauge("orchestrator_websockets", "Websocket connections that are open.")
-        self.subscriptions = self._gauge("orchestrator_subscriptions", "Subscriptions under way.", "field")
+        self.websocket_operations = self._gauge(
+            "orchestrator_websocket_operations", "Operations under way over websockets; nearly all are subscriptions."
+        )
+        self.subscriptions = self._gauge(
+            "orchestrator_subscriptions",
+            "Subscriptions executed; those that ask the same of a saga share one.",
+            "field",
+        )
 
         # -- the engine
         self.steps = self._counter(

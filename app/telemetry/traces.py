@@ -64,16 +64,19 @@ class OtelSpanHandle:
 
     def note(self, attributes: Attributes) -> None:
         """Add what is known only now."""
-        self._span.set_attributes(dict(attributes))
+        if self._span.is_recording():
+            self._span.set_attributes(dict(attributes))
 
     def fail(self, what: str) -> None:
         """Mark it as failed."""
-        self._span.set_attribute("error.type", what)
-        self._span.set_status(Status(StatusCode.ERROR))
+        if self._span.is_recording():
+            self._span.set_attribute("error.type", what)
+            self._span.set_status(Status(StatusCode.ERROR))
 
     def end(self) -> None:
-        """The work is done."""
-        self._span.end()
+        """The work is done; a subscription's span ends long before the subscription."""
+        if self._span.is_recording():
+            self._span.end()
 
 
 def open_traces(url: str, *, ratio: float, version: str) -> OtelTracer:

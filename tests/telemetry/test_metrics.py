@@ -78,6 +78,8 @@ async def test_websockets_and_subscriptions_are_counted_while_they_live(api: Api
             await peer.subscribe(WATCH, saga=saga_id(saga))
             await peer.next()
             assert told.value("orchestrator_websockets") == 1
+            await peer.subscribe(WATCH, name="2", saga=saga_id(saga))
+            await eventually(lambda: told.value("orchestrator_websocket_operations") == 2)
             assert told.value("orchestrator_subscriptions", field="sagaEvents") == 1
         await eventually(lambda: told.value("orchestrator_websockets") == 0)
         await eventually(lambda: told.value("orchestrator_subscriptions", field="sagaEvents") == 0)
