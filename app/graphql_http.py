@@ -11,6 +11,7 @@ from typing import Any
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import GraphQLError
+from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket
@@ -18,6 +19,7 @@ from strawberry.exceptions import ConnectionRejectionError
 from strawberry.fastapi import BaseContext, GraphQLRouter
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.http.base import BaseRequestProtocol
+from strawberry.http.types import QueryParams
 from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.types import ExecutionResult
 from strawberry.types.unset import UNSET, UnsetType
@@ -25,6 +27,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from app.auth import Authenticator, UnauthenticatedError
 from app.explorer import explorer_page
 from app.graphql_ws import UncheckableCredentialsError, WebSocketHandler
+from app.http_limits import refused_status, tell_rate, too_large
 from app.identity import identify, language_of, token_of_init
 from app.patient_socket import PatientWebSocketAdapter
 from app.services import Services
@@ -34,8 +37,10 @@ from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
 from schema.errors import BAD_USER_INPUT
+from schema.limits import Limits
 from schema.shared_streams import SharedStreams
 from schema.sharing import Shareable, shareable
+from schema.trusted import with_name_among_extensions
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
@@ -68,13 +73,15 @@ async def request_context(connection: HTTPConnection) -> RequestContext:
     """The context of an HTTP request; a websocket's user is made out at `connection_init`."""
     services: Services = connection.app.state.services
     header = connection.headers.get("authorization")
-    return RequestContext(
+    context = RequestContext(
         services.backend,
         await identify(services.authenticator, header),
         language_of(connection.headers.get("accept-language")),
         authenticator=services.authenticator,
         header=header,
     )
+    connection.state.graphql = context
+    return context
 
 
 class Router(GraphQLRouter[RequestContext, None]):
@@ -90,10 +97,10 @@ class Router(GraphQLRouter[RequestContext, None]):
         return SharedStreams(self.schema, self.encode_json)
 
     def shareable(
-        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None
+        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None, limits: Limits
     ) -> Shareable | None:
         """The subscription as one that others may share."""
-        return shareable(schema_of(self.schema), query, variables, operation_name)
+        return shareable(schema_of(self.schema), query, variables, operation_name, limits)
 
     @cached_property
     def connections(self) -> set[object]:
@@ -108,10 +115,16 @@ class Router(GraphQLRouter[RequestContext, None]):
             response = await super().run(request, *args, **kwargs)
         except HTTPException as refused:
             return _refusal(request, refused)
+        except StarletteHTTPException as refused:
+            if refused.status_code != 413:
+                raise
+            allowed = request.app.state.services.backend.limits.body
+            return too_large(allowed, allowed + 1, media_type(request))
         outcome = getattr(request.state, "graphql_status", None)
         if outcome is not None:
             response.status_code = outcome if speaks_graphql_json(request) else 200
-            response.headers["content-type"] = f"{_media_type(request)}; charset=utf-8"
+            response.headers["content-type"] = f"{media_type(request)}; charset=utf-8"
+        tell_rate(request, response)
         return response
 
     def should_render_graphql_ide(self, request: BaseRequestProtocol) -> bool:
@@ -150,7 +163,11 @@ class Router(GraphQLRouter[RequestContext, None]):
         parsed = super().parse_json(data)
         if not isinstance(parsed, dict | list):
             raise HTTPException(400, "The request body must be a JSON object with the member `query`.")
-        return parsed
+        return with_name_among_extensions(parsed) if isinstance(parsed, dict) else parsed
+
+    def parse_query_params(self, params: QueryParams) -> dict[str, Any]:
+        """The parts of a request by GET."""
+        return with_name_among_extensions(super().parse_query_params(params))
 
     async def on_ws_connect(self, context: RequestContext) -> UnsetType:
         """Who is connecting: by the payload of `connection_init`, or else by the header of the handshake."""
@@ -180,7 +197,7 @@ class Router(GraphQLRouter[RequestContext, None]):
         never_ran = result.data is None and bool(result.errors) and all(not e.path for e in result.errors or ())
         if never_ran:
             answer.pop("data", None)
-        request.state.graphql_status = 400 if never_ran else 200
+        request.state.graphql_status = refused_status(result.errors or ()) if never_ran else 200
         return answer
 
 
@@ -189,7 +206,8 @@ def speaks_graphql_json(request: Request) -> bool:
     return GRAPHQL_JSON in request.headers.get("accept", "").lower()
 
 
-def _media_type(request: Request) -> str:
+def media_type(request: Request) -> str:
+    """What the client is answered in."""
     return GRAPHQL_JSON if speaks_graphql_json(request) else JSON
 
 
@@ -204,7 +222,7 @@ def _refusal(request: Request, refused: HTTPException) -> Response:
     not_by_get = request.method == "GET" and isinstance(refused.__cause__, InvalidOperationTypeError)
     status = 405 if not_by_get else refused.status_code
     headers = {"Allow": "POST" if not_by_get else "GET, POST"} if status == 405 else {}
-    return Response(body, status, headers, f"{_media_type(request)}; charset=utf-8")
+    return Response(body, status, headers, f"{media_type(request)}; charset=utf-8")
 
 
 def _refuse_constant(name: str) -> object:

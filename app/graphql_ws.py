@@ -24,15 +24,20 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.types import (
     ConnectionInitMessage,
     Message,
     PingMessage,
+    SubscribeMessage,
 )
 from strawberry.utils.aio import aclosing
 
 from app.patient_socket import PatientWebSocketAdapter
 from app.ws_messages import fault_of
 from schema.errors import public_error
+from schema.exceeded import limit_exceeded
+from schema.limits import Limits
+from schema.rates import charge
 from schema.shared_streams import FellBehindError, SharedStreams, is_refusal
 from schema.sharing import Shareable
 from schema.subscriptions import still_readable
+from schema.trusted import with_name_among_extensions
 
 if TYPE_CHECKING:
     from app.graphql_http import RequestContext
@@ -74,7 +79,7 @@ class SharesStreams(Protocol):
     shared_streams: SharedStreams
 
     def shareable(
-        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None
+        self, query: str, variables: Mapping[str, object] | None, operation_name: str | None, limits: Limits
     ) -> Shareable | None:
         """The operation as one that can be shared."""
 
@@ -150,6 +155,28 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             await asyncio.wait({self.admission})
         await super().shutdown()
 
+    async def handle_subscribe(self, message: SubscribeMessage) -> None:
+        """Begin an operation, if there may be one more, and with the document that it names or sends."""
+        if self.connection_acknowledged and message["id"] not in self.operations:
+            try:
+                self._expect_room()
+                message = self._with_document(message)
+            except GraphQLError as refusal:
+                errors = [public_error(refusal).formatted]
+                await self.send_message({"id": message["id"], "type": "error", "payload": errors})
+                return
+        await super().handle_subscribe(message)
+
+    def _expect_room(self) -> None:
+        allowed = self.context.backend.limits.subscriptions_per_connection
+        if len(self.operations) >= allowed:
+            raise limit_exceeded("subscriptionsPerConnection", allowed=allowed, value=len(self.operations) + 1)
+
+    def _with_document(self, message: SubscribeMessage) -> SubscribeMessage:
+        payload = with_name_among_extensions(dict(message["payload"]))
+        query = self.context.backend.trusted.resolve(payload.get("query"), payload.get("extensions"))
+        return {**message, "payload": {**message["payload"], "query": query or ""}}
+
     async def run_operation(self, operation: Operation["RequestContext", None]) -> None:
         """Run one operation to its end; its errors go to its own subscriber, never to the others of the connection."""
         with suppress(WebSocketDisconnected):
@@ -165,7 +192,9 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
     async def _run_shared(self, operation: Operation["RequestContext", None]) -> bool:
         """Read along where others ask the same; False: nothing was sent, it must run alone."""
         view: SharesStreams = self.view  # type: ignore[assignment]  # as in `door`
-        asked = view.shareable(operation.query, operation.variables, operation.operation_name)
+        asked = view.shareable(
+            operation.query, operation.variables, operation.operation_name, self.context.backend.limits
+        )
         if asked is None:
             return False
         context = self.context.for_operation()
@@ -175,10 +204,10 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
                 return False
             position = asked.after_version + 1
             prefix = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
+            told = stream.payloads(position, partial(still_readable, context, stream.project))
             try:
-                async with aclosing(
-                    stream.payloads(position, partial(still_readable, context, stream.project))
-                ) as told:
+                await charge(context)
+                async with context.backend.seats.held(context.viewer), aclosing(told):
                     async for payload in told:
                         if operation.completed:
                             return True

@@ -28,7 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
             async with running(services.engine(engine)):
                 yield services
 
-    return build_app(opened, web_access(settings), telemetry)
+    return build_app(opened, web_access(settings), telemetry, settings.limits)
 
 
 def web_access(settings: Settings) -> WebAccess:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from app.bounded_http import BoundedHttp
-from app.web import LARGEST_BODY
+from schema.limits import SHIPPED
 
 PING_EVERY_S = 20.0
 PING_PATIENCE_S = 20.0
@@ -72,7 +72,7 @@ def server_config(app: ASGIApp, **given: Any) -> uvicorn.Config:
             "server_header": False,
             "http": BoundedHttp,
             "ws": WebSocketConnection,
-            "ws_max_size": LARGEST_BODY,
+            "ws_max_size": SHIPPED.body,
             # Messages are small and go to many: compressing each for each would cost more than it saves.
             "ws_per_message_deflate": False,
             "ws_ping_interval": PING_EVERY_S,

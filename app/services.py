@@ -22,7 +22,9 @@ from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
 from sagas.store.queries import Queries
 from schema.backend import Backend
+from schema.limits import SHIPPED, Limits
 from schema.live import LiveReads
+from schema.trusted import TrustedDocuments
 
 log = logging.getLogger(__name__)
 
@@ -103,6 +105,8 @@ def assemble(
     catalogue: Catalogue,
     webhooks: WebhookVerifier | None = None,
     telemetry: Telemetry | None = None,
+    limits: Limits = SHIPPED,
+    trusted: TrustedDocuments | None = None,
 ) -> Services:
     """The use cases and the API's backend over these adapters."""
     desk = Desk(database, forge, access, definitions, catalogue, announcer)
@@ -116,6 +120,8 @@ def assemble(
         access=access,
         feed=hub,
         live=LiveReads(queries),
+        limits=limits,
+        trusted=trusted or TrustedDocuments(),
     )
     return Services(
         database,

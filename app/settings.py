@@ -5,21 +5,20 @@ wrong is told in words, by the variable's name; secrets are never told.
 """
 
 import ipaddress
-import re
-import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, Self, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-PREFIX = "ORCHESTRATOR_"
+from app.limit_settings import LimitSettings
+from app.setting_types import Address, Duration, HttpUrl, PostgresUrl, address_of, origins_of
 
-_POSTGRES_URL = re.compile(r"postgres(?:ql)?(?:\+\w+)?://")
+PREFIX = "ORCHESTRATOR_"
 
 
 class AuthMode(StrEnum):
@@ -33,72 +32,6 @@ class AuthMode(StrEnum):
 class SettingsError(Exception):
     """The settings cannot be worked with; the message names each variable and what would be right."""
 
-
-def _postgres_url(value: object) -> object:
-    if not isinstance(value, str) or not _POSTGRES_URL.match(value):
-        raise ValueError("must be a PostgreSQL address, such as postgresql://user:password@host:5432/orchestrator")
-    return _POSTGRES_URL.sub("postgresql://", value, count=1)
-
-
-def _seconds(value: object) -> object:
-    if isinstance(value, str) and re.fullmatch(r"\d+(\.\d+)?", value.strip()):
-        return float(value)
-    return value
-
-
-def _plain_url(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise ValueError("must be an address that begins with http:// or https://")
-    if parts.username or parts.password:
-        raise ValueError("must not carry a user name or password; a token has a variable of its own")
-    return value.rstrip("/")
-
-
-def _origins(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    origins = tuple(part.strip().rstrip("/") for part in value.split(",") if part.strip())
-    for origin in origins:
-        parts = urlsplit(origin)
-        if parts.scheme not in {"http", "https"} or origin != f"{parts.scheme}://{parts.netloc}" or "*" in origin:
-            raise ValueError(
-                f"must be origins such as https://ide.example.com, separated by commas, each named in full; {origin!r} is none"
-            )
-    return origins
-
-
-PostgresUrl = Annotated[str, BeforeValidator(_postgres_url)]
-"""Always with the plain scheme `postgresql://`; whoever needs a driver's own adds it."""
-
-
-class Address(NamedTuple):
-    """Where something listens."""
-
-    host: str
-    port: int
-
-    @property
-    def family(self) -> socket.AddressFamily:
-        """Of its socket."""
-        return socket.AF_INET6 if ":" in self.host else socket.AF_INET
-
-
-def _address(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    host, colon, port = value.rpartition(":")
-    if not colon or not host or not port.isascii() or not port.isdecimal() or int(port) > 65535:
-        raise ValueError("must be an address and a port, such as 127.0.0.1:9464 (0: a free port)")
-    return Address(host.removeprefix("[").removesuffix("]"), int(port))
-
-
-HttpUrl = Annotated[str, BeforeValidator(_plain_url)]
-"""Without a slash at its end."""
-Duration = Annotated[timedelta, BeforeValidator(_seconds)]
-"""From seconds (`6`, `0.5`) or an ISO 8601 duration (`PT1M`)."""
 
 _CONFIG = SettingsConfigDict(
     env_prefix=PREFIX,
@@ -120,7 +53,7 @@ class DatabaseSettings(BaseSettings):
     )
 
 
-class Settings(DatabaseSettings):
+class Settings(DatabaseSettings, LimitSettings):
     """All that API and engine need; both take the same."""
 
     broker_url: str = Field(
@@ -179,7 +112,7 @@ class Settings(DatabaseSettings):
     public_url: HttpUrl | None = Field(
         default=None, description="The API's address as GitLab and browsers see it. Unset: from host and port."
     )
-    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = Field(
+    allowed_origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(origins_of)] = Field(
         default=(),
         description=(
             "Origins of other hosts' pages that may call the API (CORS, websockets), separated by commas, such as "
@@ -211,7 +144,7 @@ class Settings(DatabaseSettings):
         min_length=16,
         description="Switches `/metrics` on, for whoever sends this as a bearer token; at least 16 characters.",
     )
-    metrics_listen: Annotated[Address | None, NoDecode, BeforeValidator(_address)] = Field(
+    metrics_listen: Annotated[Address | None, NoDecode, BeforeValidator(address_of)] = Field(
         default=None,
         description=(
             "An address of its own that answers `/metrics`, such as `127.0.0.1:9464`: for engines, and to keep it apart "
@@ -238,6 +171,8 @@ class Settings(DatabaseSettings):
         self._check_metrics()
         if self.catalogue is not None and not self.catalogue.is_file():
             raise ValueError(f"{PREFIX}CATALOGUE names {self.catalogue}, which is no file")
+        if self.trusted_documents_only and self.trusted_documents is None:
+            raise ValueError(f"{PREFIX}TRUSTED_DOCUMENTS_ONLY also needs {PREFIX}TRUSTED_DOCUMENTS")
         return self
 
     def _check_jwt(self) -> None:

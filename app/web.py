@@ -9,27 +9,34 @@ from uuid import uuid4
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import explorer, health, rest, webhooks
-from app.graphql_http import TRANSPORT_WS, Router, request_context
+from app.graphql_http import TRANSPORT_WS, Router, media_type, request_context
 from app.graphql_ws import WebSocketHandler
+from app.http_limits import AnnouncedBody
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request, problem
 from app.request_id import RequestIds
 from app.services import Services
 from app.telemetry import Telemetry
 from schema.errors import INTERNAL_SERVER_ERROR
+from schema.limits import SHIPPED, Limits
 from schema.root import Schema, build_schema, schema
 
 log = logging.getLogger(__name__)
 
-LARGEST_BODY = 2_000_000
-"""Bytes of a request; more is answered 413, as soon as the length is announced or passed."""
+GRAPHQL = "/graphql"
 
 Opener = Callable[[], AbstractAsyncContextManager[Services]]
 
 
-def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Telemetry | None = None) -> FastAPI:
+def build_app(
+    opener: Opener,
+    access: WebAccess = OWN_PAGES_ONLY,
+    telemetry: Telemetry | None = None,
+    limits: Limits = SHIPPED,
+) -> FastAPI:
     """The routes over whatever services the opener opens."""
 
     @asynccontextmanager
@@ -52,7 +59,6 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Tel
             "operation_spans": False,
             "auto_configure": False,
         },
-        max_body_size=LARGEST_BODY,
     )
     graphql = Router(
         schema if telemetry is None else observed_schema(telemetry),
@@ -60,9 +66,10 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Tel
         context_getter=request_context,
         subscription_protocols=[TRANSPORT_WS],
         allowed_origins=access.origins,
+        max_subscriptions_per_connection=limits.subscriptions_per_connection,
     )
     graphql.shows_graphiql = access.graphiql
-    app.include_router(graphql, prefix="/graphql", include_in_schema=False)
+    app.include_router(graphql, prefix=GRAPHQL, include_in_schema=False)
     for router in (rest.router, webhooks.router, health.router, explorer.pages(graphiql=access.graphiql)):
         app.include_router(router)
     app.mount("/static/console", explorer.console_files())
@@ -70,6 +77,8 @@ def build_app(opener: Opener, access: WebAccess = OWN_PAGES_ONLY, telemetry: Tel
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, http_problem)
     app.add_exception_handler(Exception, internal_error)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body)
+    app.add_middleware(AnnouncedBody, allowed=limits.body, graphql=GRAPHQL, media_type=media_type)
     guard(app, access)
     if telemetry is not None:
         observe(app, telemetry, graphql)

@@ -14,7 +14,7 @@ from app.auth import Authenticator, GitLabAuthenticator, JwtAuthenticator
 from app.demo_user import DemoUserByName
 from app.live import Hub
 from app.services import Services, assemble
-from app.settings import AuthMode, Settings
+from app.settings import PREFIX, AuthMode, Settings, SettingsError
 from app.telemetry import Telemetry
 from gitlab_facade import GitLabFacade
 from gitlab_facade.webhook import WebhookVerifier
@@ -23,6 +23,7 @@ from sagas.definitions import shipped_definitions
 from sagas.engine import EngineSettings
 from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
+from schema.trusted import ManifestError, TrustedDocuments
 
 CONNECT_TIMEOUT_S = 3.05
 
@@ -70,12 +71,24 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             catalogue=catalogue,
             webhooks=_webhooks(settings),
             telemetry=telemetry,
+            limits=settings.limits,
+            trusted=trusted_documents(settings),
         )
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
     """The engine's pace as the settings say."""
     return EngineSettings(lease=settings.lease, renew_every=settings.lease / 3, concurrency=settings.engine_concurrency)
+
+
+def trusted_documents(settings: Settings) -> TrustedDocuments:
+    """The manifest that the settings name; raises SettingsError where it cannot be used."""
+    if settings.trusted_documents is None:
+        return TrustedDocuments()
+    try:
+        return TrustedDocuments.load(settings.trusted_documents, strict=settings.trusted_documents_only)
+    except ManifestError as fault:
+        raise SettingsError(f"{PREFIX}TRUSTED_DOCUMENTS: {fault}.") from fault
 
 
 def _forge(settings: Settings, telemetry: Telemetry | None) -> GitLabFacade:

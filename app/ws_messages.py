@@ -1,5 +1,7 @@
 """The form of graphql-transport-ws messages: what the protocol does not specify closes the connection with 4400."""
 
+from schema.trusted import names_document
+
 
 def fault_of(message: object) -> str | None:
     """What is wrong with a message's form; None: nothing."""
@@ -19,7 +21,7 @@ def fault_of(message: object) -> str | None:
 
 
 def _subscribe_fault(payload: object) -> str | None:
-    if not isinstance(payload, dict) or not isinstance(payload.get("query"), str):
+    if not isinstance(payload, dict) or not (isinstance(payload.get("query"), str) or names_document(payload)):
         return "The payload of `subscribe` must be an object with a text `query`"
     for part in ("variables", "extensions"):
         if not isinstance(payload.get(part), dict | None):

@@ -9,6 +9,7 @@ from sagas.errors import SagaError
 from sagas.ports import User
 from schema.backend import Backend
 from schema.loaders import Loaders
+from schema.rates import RateState
 
 
 @dataclass
@@ -21,6 +22,10 @@ class Context:
     language: str = "en"
     """The language of titles: `en` or `ru`."""
     loaders: Loaders = field(init=False)
+    cost: int = field(init=False, default=0)
+    """What the operation may answer, in fields."""
+    rate: RateState | None = field(init=False, default=None)
+    """What its user has left after it; None before it was charged."""
 
     def __post_init__(self) -> None:
         """Start without anything loaded."""

@@ -7,34 +7,50 @@ ends the operation without a word, so here a document that does not parse is lef
 from collections.abc import Iterator
 from functools import lru_cache
 
-from graphql import ASTValidationRule, DocumentNode, GraphQLError, GraphQLSchema, parse, specified_rules, validate
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    NoFragmentCyclesRule,
+    NoSchemaIntrospectionCustomRule,
+    OperationDefinitionNode,
+    get_operation_ast,
+    parse,
+    specified_rules,
+    validate,
+)
 from strawberry.extensions import SchemaExtension
-from strawberry.schema import BaseSchema
+from strawberry.schema.base import BaseSchema
 
-from schema.limits import QueryShape
+from schema.exceeded import limit_exceeded
+from schema.limits import SHIPPED, Limits
+from schema.shape import Measure, PageSizes, over_limits, page_sizes
 
-MAX_TOKENS = 5_000
 KEPT = 256
 LONGEST_KEPT = 32_768
-
-_SHAPE: tuple[type[ASTValidationRule], ...] = (QueryShape,)
-_RULES: tuple[type[ASTValidationRule], ...] = tuple(specified_rules)
+MOST_ERRORS = 20
+_TOO_MANY_TOKENS = "tokens. Parsing aborted"
+"""How graphql-core words it; it has no type of its own for this error."""
 
 
 class Documents(SchemaExtension):
-    """Parses under the token limit and validates with the limits of `schema.limits`, each document once."""
+    """Parses under the token limit, then measures, then validates: each document once. Cost goes by each request's pages."""
 
     def on_operation(self) -> Iterator[None]:
         """Set what holds for this operation before it is parsed."""
-        self.execution_context.parse_options["max_tokens"] = MAX_TOKENS
+        self.execution_context.parse_options["max_tokens"] = self._limits.tokens
         yield
 
     def on_parse(self) -> Iterator[None]:
         """Take the parsed document where it is known."""
         query = self.execution_context.query
         if query and len(query) <= LONGEST_KEPT:
-            self.execution_context.graphql_document = _parsed(query)
+            self.execution_context.graphql_document = _parsed(query, self._limits.tokens)
         yield
+        for error in self.execution_context.pre_execution_errors or ():
+            if _TOO_MANY_TOKENS in error.message:
+                over = limit_exceeded("tokens", allowed=self._limits.tokens, value=self._limits.tokens + 1)
+                error.message, error.extensions = over.message, over.extensions
 
     def on_validate(self) -> Iterator[None]:
         """Take the verdict where it is known; a document over the limits gets no further validation, which could be dear."""
@@ -42,9 +58,29 @@ class Documents(SchemaExtension):
         if document is not None:
             graphql_schema = schema_of(self.execution_context.schema)
             kept = query is not None and len(query) <= LONGEST_KEPT
-            verdict = _verdict(graphql_schema, query) if kept and query else _judge(graphql_schema, document)
-            self.execution_context.pre_execution_errors = list(verdict)
+            judged = _verdict(graphql_schema, query, self._limits) if kept and query else None
+            errors = list(judged if judged is not None else _judge(graphql_schema, document, self._limits))
+            self.execution_context.pre_execution_errors = errors or self._cost_errors(document)
         yield
+
+    @property
+    def _limits(self) -> Limits:
+        context = self.execution_context.context
+        return SHIPPED if context is None else context.backend.limits
+
+    def _cost_errors(self, document: DocumentNode) -> list[GraphQLError]:
+        execution = self.execution_context
+        operation = get_operation_ast(document, execution.operation_name)
+        if operation is None or execution.context is None:
+            return []
+        sizes = page_sizes(operation, execution.variables or {})
+        query = execution.query or ""
+        if query and len(query) <= LONGEST_KEPT:
+            cost = _cost(query, self._limits.tokens, execution.operation_name, tuple(sorted(sizes.items())))
+        else:
+            cost = cost_of(document, operation, sizes)
+        execution.context.cost = cost
+        return [limit_exceeded("cost", allowed=self._limits.cost, value=cost)] if cost > self._limits.cost else []
 
 
 def schema_of(strawberry_schema: BaseSchema) -> GraphQLSchema:
@@ -53,29 +89,48 @@ def schema_of(strawberry_schema: BaseSchema) -> GraphQLSchema:
     return found
 
 
-def accepted(graphql_schema: GraphQLSchema, query: str) -> DocumentNode | None:
+def accepted(graphql_schema: GraphQLSchema, query: str, limits: Limits) -> DocumentNode | None:
     """The document, where it parses, is valid and within the limits; None: executing it says what is wrong."""
     if not query or len(query) > LONGEST_KEPT:
         return None
-    document = _parsed(query)
-    return None if document is None or _verdict(graphql_schema, query) else document
+    document = _parsed(query, limits.tokens)
+    return None if document is None or _verdict(graphql_schema, query, limits) else document
+
+
+def cost_of(document: DocumentNode, operation: OperationDefinitionNode, sizes: PageSizes) -> int:
+    """How many fields the operation may answer, each counted as often as its pages can repeat it."""
+    return Measure(document, sizes).of(operation.selection_set).cost
 
 
 @lru_cache(maxsize=KEPT)
-def _parsed(query: str) -> DocumentNode | None:
+def _cost(query: str, max_tokens: int, operation_name: str | None, sizes: tuple[tuple[str, int], ...]) -> int:
+    document = _parsed(query, max_tokens)
+    operation = document and get_operation_ast(document, operation_name)
+    return cost_of(document, operation, dict(sizes)) if document and operation else 0
+
+
+@lru_cache(maxsize=KEPT)
+def _parsed(query: str, max_tokens: int) -> DocumentNode | None:
     try:
-        return parse(query, max_tokens=MAX_TOKENS)
+        return parse(query, max_tokens=max_tokens)
     except GraphQLError:
         return None
 
 
 @lru_cache(maxsize=KEPT)
-def _verdict(graphql_schema: GraphQLSchema, query: str) -> tuple[GraphQLError, ...]:
-    document = _parsed(query)
+def _verdict(graphql_schema: GraphQLSchema, query: str, limits: Limits) -> tuple[GraphQLError, ...]:
+    document = _parsed(query, limits.tokens)
     assert document is not None, "validated after it was parsed"
-    return _judge(graphql_schema, document)
+    return _judge(graphql_schema, document, limits)
 
 
-def _judge(graphql_schema: GraphQLSchema, document: DocumentNode) -> tuple[GraphQLError, ...]:
-    over = validate(graphql_schema, document, _SHAPE)
-    return tuple(over or validate(graphql_schema, document, _RULES, max_errors=20))
+def _judge(graphql_schema: GraphQLSchema, document: DocumentNode, limits: Limits) -> tuple[GraphQLError, ...]:
+    if over := over_limits(document, limits):
+        return (over,)
+    if Measure(document).circular:
+        # It would be refused in any case; the other rules have no measure of it.
+        return tuple(validate(graphql_schema, document, [NoFragmentCyclesRule]))
+    rules = (*specified_rules, *(() if limits.introspection else (NoSchemaIntrospectionCustomRule,)))
+    return tuple(
+        validate(graphql_schema, document, rules, max_errors=MOST_ERRORS, hide_suggestions=not limits.suggestions)
+    )

@@ -5,6 +5,7 @@ wrong in queries and subscriptions, becomes a GraphQL error here.
 """
 
 import logging
+import re
 from collections.abc import Iterator
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ _CLIENTS_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperat
 """What Strawberry raises before it executes anything: no document, no such operation, not of this kind here."""
 
 log = logging.getLogger(__name__)
+_DID_YOU_MEAN = re.compile(r" Did you mean [^?]*\?")
 
 NOT_FOUND = "NOT_FOUND"
 FORBIDDEN = "FORBIDDEN"
@@ -81,13 +83,22 @@ def publish_errors(errors: list[GraphQLError]) -> None:
     errors[:] = [public_error(error) for error in errors]
 
 
+def hide_suggestions(errors: list[GraphQLError]) -> None:
+    """Take the names that the library thinks were meant out of its errors, which would tell of a schema that is kept."""
+    errors[:] = [
+        _located(error, _DID_YOU_MEAN.sub("", error.message), error.extensions or {})
+        if _DID_YOU_MEAN.search(error.message)
+        else error
+        for error in errors
+    ]
+
+
 def public_error(error: GraphQLError) -> GraphQLError:
     """The error as the client gets it; what nobody outside can act on is logged and masked."""
     if error.extensions and "code" in error.extensions:
         return error
     if isinstance(error, GraphQLSyntaxError):
-        too_long = "tokens" in error.message
-        _put_code(error, LIMIT_EXCEEDED if too_long else GRAPHQL_PARSE_FAILED)
+        _put_code(error, GRAPHQL_PARSE_FAILED)
         return error
     cause = _root(error)
     if cause is None or isinstance(cause, _CLIENTS_FAULTS):

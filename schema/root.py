@@ -1,21 +1,24 @@
 """The schema: queries, and everything put together."""
 
-from typing import Annotated
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
 
 import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.config import StrawberryConfig
-from strawberry.types import ExecutionContext
+from strawberry.types import ExecutionContext, ExecutionResult
+from strawberry.types.execution import PreExecutionError
 
 from sagas.errors import TerminalError
 from schema import ids, nodes
 from schema.calculation import Calculation
-from schema.context import Info
+from schema.context import Context, Info
+from schema.deadline import Deadline
 from schema.definition import SagaDefinition
-from schema.documents import Documents
+from schema.documents import Documents, schema_of
 from schema.enums import IssueState
-from schema.errors import FORBIDDEN, ValidationErrors, api_error, not_found, publish_errors
+from schema.errors import FORBIDDEN, ValidationErrors, api_error, hide_suggestions, not_found, publish_errors
 from schema.filters import SagaFilter, saga_filter_of
 from schema.geometry import Geometry
 from schema.issue import Issue, IssueConnection, issue_cursor
@@ -30,6 +33,7 @@ from schema.permissions import (
     visible_issue,
     visible_issues,
 )
+from schema.rates import RateLimit
 from schema.resolver import resolver
 from schema.saga import Saga, SagaConnection, sagas_page
 from schema.scalars import SCALARS
@@ -175,12 +179,49 @@ class Query:
 
 
 class Schema(strawberry.Schema):
-    """Strawberry's schema; every error of every result leaves it in its public form, whatever the transport."""
+    """Strawberry's schema, whatever the transport: documents may be named, and every error leaves it in its public form."""
+
+    async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> ExecutionResult:
+        """Run the operation that was sent or named, if it may run."""
+        try:
+            query = _document(query, **kwargs)
+        except GraphQLError as refusal:
+            return _refused(refusal)
+        return await super().execute(query, *args, **kwargs)
+
+    async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        """As `execute`, with each of a subscription's results."""
+        try:
+            query = _document(query, **kwargs)
+        except GraphQLError as refusal:
+            return _once(_refused(refusal))
+        return await super().stream(query, *args, **kwargs)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Strawberry shows each result's errors here before anybody else sees them. It would log them all as its own."""
-        del execution_context
         publish_errors(errors)
+        if execution_context is not None and not execution_context.context.backend.limits.suggestions:
+            hide_suggestions(errors)
+
+
+def _document(
+    query: str | None,
+    *,
+    context_value: Context | None = None,
+    operation_extensions: dict[str, Any] | None = None,
+    **_others: object,
+) -> str | None:
+    return query if context_value is None else context_value.backend.trusted.resolve(query, operation_extensions)
+
+
+def _refused(refusal: GraphQLError) -> PreExecutionError:
+    errors = [refusal]
+    publish_errors(errors)
+    return PreExecutionError(data=None, errors=errors)
+
+
+async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None]:
+    yield result
 
 
 def build_schema(*around: type[SchemaExtension]) -> Schema:
@@ -190,10 +231,13 @@ def build_schema(*around: type[SchemaExtension]) -> Schema:
         mutation=Mutation,
         subscription=Subscription,
         types=nodes.NODE_CLASSES,
-        extensions=[*around, ValidationErrors, Documents],
+        extensions=[*around, ValidationErrors, Documents, RateLimit, Deadline],
         config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
     )
 
 
 schema = build_schema()
 """The API's schema; `schema.as_str()` is what `schema.graphql` holds."""
+
+graphql_schema = schema_of(schema)
+"""The same, as graphql-core knows it."""

@@ -30,7 +30,8 @@ from graphql import (
 from sagas.errors import RefusedError
 from sagas.ids import SagaId
 from schema import ids
-from schema.documents import accepted
+from schema.documents import accepted, cost_of
+from schema.limits import SHIPPED, Limits
 
 EVENTS, UPDATED = "sagaEvents", "sagaUpdated"
 
@@ -99,10 +100,14 @@ class Shareable:
 
 
 def shareable(
-    graphql_schema: GraphQLSchema, query: str, variables: Mapping[str, Any] | None, operation_name: str | None
+    graphql_schema: GraphQLSchema,
+    query: str,
+    variables: Mapping[str, Any] | None,
+    operation_name: str | None,
+    limits: Limits = SHIPPED,
 ) -> Shareable | None:
     """The subscription as one that can be shared; None: execute it alone, which also tells what may be wrong with it."""
-    field = _shared_field(graphql_schema, query, operation_name)
+    field = _shared_field(graphql_schema, query, operation_name, limits)
     if field is None:
         return None
     operation, node = field
@@ -131,14 +136,16 @@ def shareable(
 
 @lru_cache(maxsize=256)
 def _shared_field(
-    graphql_schema: GraphQLSchema, query: str, operation_name: str | None
+    graphql_schema: GraphQLSchema, query: str, operation_name: str | None, limits: Limits
 ) -> tuple[OperationDefinitionNode, FieldNode] | None:
-    document = accepted(graphql_schema, query)
+    document = accepted(graphql_schema, query, limits)
     operation = None if document is None else get_operation_ast(document, operation_name)
     if document is None or operation is None or operation.operation is not OperationType.SUBSCRIPTION:
         return None
     roots = operation.selection_set.selections
     if len(roots) != 1 or not isinstance(roots[0], FieldNode) or roots[0].directives or operation.directives:
+        return None
+    if cost_of(document, operation, {}) > limits.cost:
         return None
     known = _OnlyWhatIsSameForAll(TypeInfo(graphql_schema))
     visit(document, TypeInfoVisitor(known.types, known))

@@ -5,7 +5,7 @@ A subscription outlives a database that is away: it waits, and goes on where it 
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Annotated, ParamSpec, TypeVar
 
@@ -54,7 +54,7 @@ class Subscription:
         after_version: Annotated[
             int | None, strawberry.argument(description="The newest version that the client has seen; 0: none.")
         ] = 0,
-    ) -> AsyncGenerator[SagaEvent, None]:
+    ) -> AsyncIterator[SagaEvent]:
         """Gap-free: versions run without a gap, and each read goes on from the last one delivered."""
         after = after_version or 0
         if after < 0:
@@ -63,7 +63,7 @@ class Subscription:
         if after > row.version:
             message = f"The saga is at version {row.version}, not yet at {after}: start again from 0."
             raise api_error(VERSION_AHEAD, message, version=row.version)
-        return _events(info.context, row, after)
+        return _seated(info, _events(info.context, row, after))
 
     @subscription(
         description=(
@@ -73,10 +73,10 @@ class Subscription:
     )
     async def saga_updated(
         self, info: Info, saga_id: Annotated[strawberry.ID, strawberry.argument(description=SAGA_ID)]
-    ) -> AsyncGenerator[Saga, None]:
+    ) -> AsyncIterator[Saga]:
         """Conflated: nothing is queued, the row is read when the reader is ready."""
         row = await _watched(info.context, saga_id)
-        return _states(info.context, row)
+        return _seated(info, _states(info.context, row))
 
     @subscription(
         description=(
@@ -88,10 +88,14 @@ class Subscription:
         self,
         info: Info,
         given: Annotated[SagaFilter | None, strawberry.argument(name="filter", description="Which sagas.")] = None,
-    ) -> AsyncGenerator[Saga, None]:
+    ) -> AsyncIterator[Saga]:
         """Conflated per saga."""
         asked = saga_filter_of(given, info.context.viewer)
-        return _changed_sagas(info.context, Following(info.context, asked))
+        return _seated(info, _changed_sagas(info.context, Following(info.context, asked)))
+
+
+def _seated(info: Info, events: AsyncGenerator[T, None]) -> AsyncIterator[T]:
+    return info.context.backend.seats.seat(info.context.viewer, events)
 
 
 async def _watched(context: Context, given: str) -> models.Saga:

@@ -1,12 +1,15 @@
-"""People, as GitLab knows them."""
+"""People, as GitLab knows them, and what the one who asks may still ask."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Self
 
 import strawberry
 
 from sagas import ports
+from schema.context import Info
 from schema.ids import USER, global_id
+from schema.resolver import resolver
 
 
 @strawberry.type(description="A GitLab user.")
@@ -34,6 +37,28 @@ class User:
         )
 
 
+@strawberry.type(
+    description=(
+        "What the viewer may ask in a minute, in points: a point is a hundred fields that an operation may answer, and "
+        "every operation costs at least one."
+    )
+)
+class RateLimit:
+    """The state after the operation that asks for it."""
+
+    limit: int = strawberry.field(description="Points a minute.")
+    remaining: int = strawberry.field(description="Points that are left of them, with this operation paid.")
+    reset_at: datetime = strawberry.field(description="When all of them are there again.")
+    cost: int = strawberry.field(description="Points that this operation cost.")
+
+
 @strawberry.type(description="The user whose credentials came with the request.")
 class Viewer(User):
     """The one who asks."""
+
+    @resolver(description="What the viewer may still ask; operations over it are refused with LIMIT_EXCEEDED.")
+    def rate_limit(self, info: Info) -> RateLimit:
+        """Counted by each process of the service for itself."""
+        state = info.context.rate
+        assert state is not None, "charged before anything runs"
+        return RateLimit(limit=state.limit, remaining=state.remaining, reset_at=state.reset_at, cost=state.cost)

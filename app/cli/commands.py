@@ -74,6 +74,18 @@ def engine() -> None:
 
 
 @app.command()
+def trust(
+    files: Annotated[
+        list[Path], typer.Argument(help="Files with one GraphQL document each.", exists=True, dir_okay=False)
+    ],
+) -> None:
+    """Print the manifest of trusted documents, for ORCHESTRATOR_TRUSTED_DOCUMENTS; the schema must take each of them."""
+    from app.cli.trusted import manifest_of  # noqa: PLC0415 - heavy
+
+    typer.echo(manifest_of(files))
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database's schema up to date, and with it the queues that live in it."""
     from app.cli.processes import run_migrations  # noqa: PLC0415 - heavy

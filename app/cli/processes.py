@@ -27,7 +27,9 @@ def serve_api(given: Mapping[str, Any]) -> None:
 
     settings = load_settings(**given)
     configure_logging(settings.log_level, settings.log_format)
-    Server(server_config(create_app(settings), host=settings.host, port=settings.port), tell_ready).run()
+    app = create_app(settings)
+    config = server_config(app, host=settings.host, port=settings.port, ws_max_size=settings.limit_body)
+    Server(config, tell_ready).run()
 
 
 def run_engine() -> None:

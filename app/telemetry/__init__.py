@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from app.settings import Settings
 
 if TYPE_CHECKING:
-    from app.settings import Address
+    from app.setting_types import Address
     from app.telemetry.metrics import Metrics
     from app.telemetry.spans import Tracer
     from app.telemetry.standing import StandingCollector

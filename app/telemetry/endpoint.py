@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from app.origins import LOOPBACK_HOSTS
-from app.settings import Address
+from app.setting_types import Address
 from app.telemetry import Telemetry
 from app.telemetry.metrics import Metrics
 

@@ -18,6 +18,8 @@ from gitlab_facade.webhook import WebhookVerifier
 from sagas.ids import SagaId
 from sagas.ports import Announcer, Hint, User, Watch
 from schema import ids
+from schema.limits import SHIPPED, Limits
+from schema.trusted import TrustedDocuments
 from tests.fake_forge import FakeForge
 from tests.fakes import FakePublisher
 from tests.world import COLLEAGUE, ENGINEER, FAST, World
@@ -166,6 +168,8 @@ async def serving(
     hub: CheckedFeed | None = None,
     announcer: Announcer | None = None,
     telemetry: Telemetry | None = None,
+    limits: Limits = SHIPPED,
+    trusted: TrustedDocuments | None = None,
 ) -> AsyncIterator[Api]:
     """The service over the world, with an engine unless a test wants sagas to stand still; changes are heard at once."""
     feed, tokens = LocalFeed(), Tokens()
@@ -181,6 +185,8 @@ async def serving(
         catalogue=world.catalogue,
         webhooks=WebhookVerifier(secret=WEBHOOK_SECRET),
         telemetry=telemetry,
+        limits=limits,
+        trusted=trusted,
     )
 
     @asynccontextmanager
@@ -192,7 +198,7 @@ async def serving(
             world.desk.wakers.extend(services.desk.wakers)
             yield services
 
-    app = build_app(opened, telemetry=telemetry)
+    app = build_app(opened, telemetry=telemetry, limits=limits)
     transport = httpx.ASGITransport(app=app)
     async with (
         app.router.lifespan_context(app),

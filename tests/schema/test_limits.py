@@ -1,10 +1,16 @@
-import time
+"""Whatever is too big is refused by its document alone, before any of it is validated or run."""
+
+from typing import Any
 
 import pytest
-from graphql import GraphQLError, build_schema, parse, validate
+from graphql import GraphQLError, build_schema, get_introspection_query, parse, validate
 
-from schema.limits import MAX_ALIASES, MAX_DEPTH, MAX_SELECTIONS, QueryShape
+from schema.documents import _judge
+from schema.limits import SHIPPED
+from schema.root import graphql_schema
+from schema.shape import CEILING, Measure, over_limits
 
+ALLOWED = SHIPPED
 SCHEMA = build_schema(
     """
     type Query { node: Node, list(first: Int, last: Int): Connection, many: [Node] }
@@ -13,10 +19,15 @@ SCHEMA = build_schema(
     type Edge { node: Node }
     """
 )
+BRANCHING = " ".join(
+    f"fragment f{i} on Node {{ a: node {{ ...f{i - 1} }} b: node {{ ...f{i - 1} }} }}" for i in range(1, 19)
+)
+CHAIN = " ".join(f"fragment f{i} on Node {{ ...f{i - 1} ...f{i - 1} }}" for i in range(1, 20))
+"""The famous one: 815 bytes that double with each fragment for whoever puts them in."""
 
 
-def refusals(document: str) -> list[GraphQLError]:
-    return validate(SCHEMA, parse(document), [QueryShape])
+def refusal(document: str) -> GraphQLError | None:
+    return over_limits(parse(document), ALLOWED)
 
 
 def nested(depth: int) -> str:
@@ -24,45 +35,101 @@ def nested(depth: int) -> str:
 
 
 def test_an_operation_within_the_limits_passes() -> None:
-    assert refusals("{ list(first: 100) { edges { node { id list(first: 100) { edges { node { id } } } } } } }") == []
-    assert refusals(nested(MAX_DEPTH)) == []
+    assert refusal("{ list(first: 100) { edges { node { id list(first: 100) { edges { node { id } } } } } } }") is None
+    assert refusal(nested(ALLOWED.depth)) is None
+    assert refusal(get_introspection_query(input_value_deprecation=True)) is None
+    assert validate(SCHEMA, parse(nested(ALLOWED.depth))) == []
+
+
+HOSTILE = [
+    (nested(ALLOWED.depth + 1), "depth", ALLOWED.depth + 1),
+    ("{" + " ".join(f"a{i}: node {{ id }}" for i in range(1500)) + "}", "aliases", 1500),
+    ("{" + "a: id " * 1500 + "}", "aliases", 1500),
+    ("{" + "id " * 1500 + "}", "overlaps", 1500 * 1499 // 2),
+    ("{" + ("node {" + " id" * 60 + "} ") * 60 + "}", "overlaps", None),
+    (
+        "{ ...a ...b } " + " ".join(f"fragment {name} on Query {{ {'node { id } ' * 200} }}" for name in "ab"),
+        "overlaps",
+        None,
+    ),
+    ("{ node { id } } fragment unused on Query {" + " node" * 1500 + "}", "overlaps", 1500 * 1499 // 2),
+    ("{ node { id " + "@include(if: true) " * 800 + "} }", "directives", 800),
+    (" ".join(f"query q{i} {{ node {{ id }} }}" for i in range(20_000)), "operations", 20_000),
+    ("{ id } " + " ".join(f"fragment f{i} on Node {{ id }}" for i in range(300)), "fragments", 300),
+    (f"{{ node {{ ...f18 }} }} fragment f0 on Node {{ id }} {BRANCHING}", "aliases", None),
+    (
+        f"{{ node {{ ...f18 }} }} fragment f0 on Node {{ id }} {BRANCHING.replace('a:', '').replace('b:', '')}",
+        "fields",
+        None,
+    ),
+]
 
 
 @pytest.mark.parametrize(
-    ("document", "what"),
-    [
-        (nested(MAX_DEPTH + 1), "levels"),
-        ("{" + " ".join(f"a{i}: node {{ id }}" for i in range(MAX_ALIASES + 1)) + "}", "aliases"),
-        ("{" + " ".join(["node"] * (MAX_SELECTIONS + 1)) + "}", "one selection"),
-        (
-            "{list(first:100){edges{node{list(first:100){edges{node{list(first:100){edges{node{id}}}}}}}}}}",
-            "fields to answer",
-        ),
-        (
-            "query($n: Int) {list(first:$n){edges{node{list(last:$n){edges{node{list(first:$n){edges{node{id}}}}}}}}}}",
-            "fields to answer",
-        ),
-    ],
+    ("document", "limit", "value"), HOSTILE, ids=[f"{n}-{case[1]}" for n, case in enumerate(HOSTILE)]
 )
-def test_an_operation_over_a_limit_is_refused_and_the_limit_named(document: str, what: str) -> None:
-    (refusal,) = refusals(document)
-    assert refusal.extensions == {"code": "LIMIT_EXCEEDED"}
-    assert what in refusal.message
+def test_an_operation_over_a_limit_is_refused_and_says_which_what_is_allowed_and_what_was_found(
+    document: str, limit: str, value: int | None
+) -> None:
+    refused = refusal(document)
+    assert refused is not None
+    extensions: dict[str, Any] = refused.extensions or {}
+    allowed = getattr(ALLOWED, limit)
+    assert (extensions["code"], extensions["limit"], extensions["allowed"]) == ("LIMIT_EXCEEDED", limit, allowed)
+    assert allowed < extensions["value"] <= CEILING
+    assert str(allowed) in refused.message
+    assert str(extensions["value"]) in refused.message
+    if value is not None:
+        assert extensions["value"] == value
+
+
+class CountedMeasure(Measure):
+    """Counts the selection sets that it measures."""
+
+    steps = 0
+
+    def of(self, selection_set: Any) -> Any:
+        type(self).steps += 1
+        return super().of(selection_set)
+
+
+@pytest.mark.parametrize("fragments", [CHAIN, BRANCHING], ids=["chain", "branching"])
+def test_measuring_fragments_takes_steps_in_the_documents_length_only(fragments: str) -> None:
+    document = parse(f"{{ node {{ ...f18 }} }} fragment f0 on Node {{ id }} {fragments}")
+    CountedMeasure.steps = 0
+    measure = CountedMeasure(document)
+    measure.of(document.definitions[0].selection_set)  # type: ignore[attr-defined]  # the operation
+    sets = fragments.count("{") + 3
+    # Each set once, and once more each field without one of its own.
+    assert CountedMeasure.steps <= 2 * sets
+
+
+def test_a_chain_of_fragments_longer_than_the_stack_is_measured() -> None:
+    links = " ".join(f"fragment f{i} on Node {{ ...f{i - 1} }}" for i in range(1, 5000))
+    document = parse(f"{{ node {{ ...f4999 }} }} fragment f0 on Node {{ id }} {links}")
+    assert Measure(document).of(document.definitions[0].selection_set).depth == 2  # type: ignore[attr-defined]
 
 
 def test_fragments_count_as_what_they_put_in() -> None:
     deep = "fragment f on Node { node { node { node { node { node { id } } } } } }"
-    (refusal,) = refusals("{ " + "node { " * (MAX_DEPTH - 4) + "...f" + " }" * (MAX_DEPTH - 4) + " } " + deep)
-    assert "levels" in refusal.message
-
-
-def test_measuring_a_chain_of_fragments_takes_time_in_its_length_only() -> None:
-    chain = " ".join(f"fragment f{i} on Node {{ ...f{i - 1} ...f{i - 1} }}" for i in range(1, 400))
-    document = parse("{ node { ...f399 } } fragment f0 on Node { id } " + chain)
-    began = time.perf_counter()
-    validate(SCHEMA, document, [QueryShape])
-    assert time.perf_counter() - began < 1
+    above = ALLOWED.depth - 4
+    refused = refusal("{ " + "node { " * above + "...f" + " }" * above + " } " + deep)
+    assert refused is not None
+    assert (refused.extensions or {})["limit"] == "depth"
 
 
 def test_a_fragment_that_contains_itself_ends_the_walk() -> None:
-    assert refusals("{ node { ...f } } fragment f on Node { node { ...f } }") == []
+    document = "{ node { ...f } } fragment f on Node { node { ...g } } fragment g on Node { node { ...f } }"
+    assert refusal(document) is None
+    assert validate(SCHEMA, parse(document))
+
+
+def test_a_document_whose_fragments_contain_themselves_is_refused_for_that_and_for_nothing_dearer() -> None:
+    circle = "fragment f on Query { viewer { id } ...g } fragment g on Query { ...f }"
+    errors = _judge(graphql_schema, parse("{ ...f " + "nothing " * 300 + "}" + circle), ALLOWED)
+    assert [error.message for error in errors] == ["Cannot spread fragment 'f' within itself via 'g'."]
+
+
+def test_a_diamond_of_fragments_is_no_circle() -> None:
+    diamond = "fragment t on Node { ...l ...r } fragment l on Node { ...b } fragment r on Node { ...b } fragment b on Node { id }"
+    assert not Measure(parse("{ node { ...t ...b } } " + diamond)).circular

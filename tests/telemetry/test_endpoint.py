@@ -3,7 +3,7 @@
 import httpx
 import pytest
 
-from app.settings import Address
+from app.setting_types import Address
 from app.telemetry.endpoint import metrics_listener
 from app.telemetry.standing import StandingCollector
 from sagas.errors import RetryableError
