@@ -166,10 +166,14 @@ class Change:
         )
         if step.action is Action.DISPATCH and step.calculation is not None:
             self._queue_task(step.calculation)
+        self._begin_deadline()
+        self.resume_status()
+
+    def _begin_deadline(self) -> None:
+        step = self.definition.step(self.saga.state)
         if step.kind is StepKind.RESULT and step.calculation is not None:
             deadline_s = Calculation.from_json(self.definition.calculations[step.calculation]).deadline_s
-            saga.deadline_at = self.now + timedelta(seconds=deadline_s)
-        self.resume_status()
+            self.saga.deadline_at = self.now + timedelta(seconds=deadline_s)
 
     def _queue_task(self, name: str) -> None:
         calculation = Calculation.from_json(self.definition.calculations[name])
@@ -209,7 +213,7 @@ class Change:
     def resume_status(self) -> None:
         """Give the row the status and wake-up times that its state calls for.
 
-        A result step whose summary is ACTIVE was retried: it is done by the engine before it waits for news again.
+        A waiting step whose summary is ACTIVE was retried: the engine looks whether all is in order before it waits again.
         """
         saga = self.saga
         kind = self.definition.step(saga.state).kind
@@ -323,6 +327,16 @@ class Change:
         saga.due_at = due_at
         saga.look_at = None if look_s is None else self.now + timedelta(seconds=look_s)
         saga.look_interval_s = look_s or FIRST_LOOK_S
+
+    def wait_again(self) -> None:
+        """A failed wait is in order again: the same visit waits on, for a result with its whole deadline."""
+        saga = self.saga
+        saga.error = saga.next_attempt_at = None
+        saga.attempts = 0
+        self.context = self.context.with_step(saga.state, status=StepStatus.WAITING, attempts=0, error=None)
+        self._begin_deadline()
+        self.resume_status()
+        self.journal(EventType.RECONCILED)
 
     def wait_on(self) -> None:
         """Go back to waiting, as before; news that came meanwhile wake it at once."""

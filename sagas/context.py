@@ -115,6 +115,8 @@ class SagaContext:
     commits: tuple[Mapping[str, Any], ...] = ()
     """Every commit this saga made, oldest first, as undo needs it:
     {state, visit, sha, path, blob, previousBlob?, parent, undone?}; `undone` is "UNDONE" or "REFUSED"."""
+    merge_requests: tuple[int, ...] = ()
+    """The numbers of the branch's merge requests that were open when the watcher last looked."""
     merge_request: Mapping[str, Any] | None = None
     """{id, iid, projectId, title, state, webUrl, sourceBranch, targetBranch, created}."""
 
@@ -136,6 +138,8 @@ class SagaContext:
             stored["commits"] = [dict(commit) for commit in self.commits]
         if self.request:
             stored["request"] = dict(self.request)
+        if self.merge_requests:
+            stored["mergeRequests"] = list(self.merge_requests)
         if self.merge_request is not None:
             stored["mergeRequest"] = dict(self.merge_request)
         return stored
@@ -155,6 +159,7 @@ class SagaContext:
             },
             commits=tuple(stored.get("commits", ())),
             request=stored.get("request", {}),
+            merge_requests=tuple(stored.get("mergeRequests", ())),
             merge_request=stored.get("mergeRequest"),
         )
 

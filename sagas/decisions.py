@@ -9,7 +9,7 @@ from sagas.context import StepStatus
 from sagas.definition import SagaDefinition
 from sagas.errors import RetryableError
 from sagas.models import EventType, Saga, SagaStatus, Wanted
-from sagas.results import Advanced, Cancelled, Compensated, Failed, Stayed, StepResult, TryAgain
+from sagas.results import Advanced, Cancelled, Compensated, Failed, Stayed, StepResult, TryAgain, Waiting
 
 FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 300.0
@@ -44,6 +44,9 @@ def decide(
             for noticed in result.noticed:
                 change.journal(EventType.OUTPUT_NOTICED, data=noticed)
             _stayed(change)
+        case Waiting():
+            change.consumed = result.consumed
+            _waits_again(change)
         case Failed():
             change.tasks, change.consumed = result.tasks, result.consumed
             _failed(change, result)
@@ -88,6 +91,16 @@ def _stayed(change: Change) -> None:
         change.pause(_actor(change))
     else:
         change.wait_on()
+
+
+def _waits_again(change: Change) -> None:
+    if change.saga.status is SagaStatus.CANCELLING:
+        change.go_on()
+        return
+    pause_by = _actor(change) if change.wants(Wanted.PAUSE) else None
+    change.wait_again()
+    if pause_by is not None:
+        change.pause(pause_by)
 
 
 def _failed(change: Change, result: Failed) -> None:

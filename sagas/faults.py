@@ -23,9 +23,11 @@ COMMITS = (
     "database.look",
     "database.record",
     "database.release",
+    "database.remember",
     "database.renew",
     "database.signal",
     "database.start",
+    "database.stop",
     "database.tidy",
     "database.webhook",
 )

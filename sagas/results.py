@@ -56,6 +56,13 @@ class Stayed:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """What had stopped a waiting step is in order again: it waits as before, in the same visit."""
+
+    consumed: tuple[UUID, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Failed:
     """The saga's own data stop it: FAILED, until a person retries or cancels."""
 
@@ -93,4 +100,4 @@ class Cancelled:
     kept: tuple[Mapping[str, Any], ...] = ()
 
 
-StepResult: TypeAlias = Advanced | Stayed | Failed | TryAgain | Compensated | Cancelled
+StepResult: TypeAlias = Advanced | Stayed | Waiting | Failed | TryAgain | Compensated | Cancelled

@@ -12,7 +12,7 @@ from sagas.errors import SagaError
 from sagas.ids import TaskId
 from sagas.models import Saga
 from sagas.ports import TaskMessage, TaskPublisher, TaskReport
-from sagas.results import Advanced, Cancelled, Compensated, Failed, Stayed, StepResult, TryAgain
+from sagas.results import Advanced, Cancelled, Compensated, Failed, Stayed, StepResult, TryAgain, Waiting
 
 
 def observed_steps(telemetry: Telemetry, *, around: Attempting) -> Attempting:
@@ -69,7 +69,7 @@ def _outcome(result: StepResult) -> str:
     match result:
         case Advanced():
             return "advanced"
-        case Stayed():
+        case Stayed() | Waiting():
             return "stayed"
         case TryAgain():
             return "retried"

@@ -7,12 +7,11 @@ from sagas.errors import RetryableError, TerminalError
 from sagas.models import SagaStatus
 from sagas.results import Failed, Stayed, StepResult, TryAgain
 from sagas.steps.branches import prepare_branch
-from sagas.steps.inputs import check, commit_input, hydrate
+from sagas.steps.inputs import check, commit_input, hydrate, reopen_form
 from sagas.steps.merge_requests import open_merge_request
 from sagas.steps.run import StepRun
 from sagas.steps.tasks import await_result, dispatch, sync_result
 from sagas.steps.undo import cancel
-from sagas.store import inbox
 
 ACTIONS: Mapping[Action, Callable[[StepRun], Awaitable[StepResult]]] = {
     Action.PREPARE_BRANCH: prepare_branch,
@@ -43,5 +42,6 @@ async def _act(run: StepRun) -> StepResult:
         return await ACTIONS[step.action](run)
     if step.kind is StepKind.RESULT:
         return await await_result(run)
-    signals = await run.tools.database.read(lambda connection: inbox.unread(connection, run.saga.id))
-    return Stayed(consumed=tuple(signal.id for signal in signals))
+    if step.kind is StepKind.INPUT:
+        return await reopen_form(run)
+    return Stayed()

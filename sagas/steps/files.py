@@ -10,6 +10,7 @@ from sagas.errors import RetryableError, TerminalError
 from sagas.ids import BlobId, CommitSha
 from sagas.ports import ChangeKind, Commit, File, FileChange, Json, User
 from sagas.steps import documents
+from sagas.steps.reconciling import changed, rewritten
 from sagas.steps.run import StepRun
 
 CONFLICT = "GITLAB_CONFLICT"
@@ -57,7 +58,8 @@ async def write_file(
     """Have `path` hold the document, by at most one commit for this effect key.
 
     `base` is the blob that the document was made from (None: no file). Raises TerminalError("INPUT_CHANGED") where the
-    file holds something else by now, so that nothing foreign is overwritten.
+    file holds something else by now, so that nothing foreign is overwritten; and what `StepRun.verify` raises, where
+    something that it builds upon has changed.
     """
     text = documents.render(document)
     for _ in range(_LOOKS):
@@ -71,6 +73,7 @@ async def write_file(
             return Written(file.blob_id, branch.head, None, file.blob_id)
         if (None if file is None else file.blob_id) != base:
             raise await foreign(run, path)
+        await run.verify()
         change = FileChange(
             kind=ChangeKind.CREATE if file is None else ChangeKind.UPDATE,
             path=path,
@@ -125,24 +128,6 @@ async def foreign(run: StepRun, path: str) -> TerminalError:
     if head is None or await run.forge.is_ancestor(run.project, ancestor=head, ref=run.saga.branch):
         return changed(path, run.saga.branch)
     return rewritten(run.saga.branch, head)
-
-
-def rewritten(branch: str, lost: CommitSha) -> TerminalError:
-    """The error of a branch that no longer contains a commit that the saga builds upon."""
-    return TerminalError(
-        "BRANCH_REWRITTEN",
-        f"The history of {branch} was rewritten: it does not contain the commit {lost[:8]} any more. Nothing was "
-        "overwritten: go back to a form or a check to go on with what is there now, or cancel the saga.",
-    )
-
-
-def changed(path: str, branch: str) -> TerminalError:
-    """The error of a file that somebody else changed."""
-    return TerminalError(
-        "INPUT_CHANGED",
-        f"{path} was changed on {branch} by somebody else in the meantime. Nothing was overwritten: "
-        "go back to the form to see the new content, or cancel the saga.",
-    )
 
 
 def _same(file: File, document: Json) -> bool:

@@ -1,6 +1,6 @@
 """Looking for a task's result: on the branch by its trailer, in the result backend by its report."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -8,7 +8,7 @@ from uuid import UUID
 from sagas.errors import RetryableError
 from sagas.ids import BlobId, CommitSha, ProjectId, TaskId
 from sagas.models import CalculationTask
-from sagas.ports import TaskReport, TaskState
+from sagas.ports import Commit, TaskReport, TaskState
 from sagas.steps.documents import storable
 from sagas.steps.run import Tools
 
@@ -68,7 +68,7 @@ async def look(tools: Tools, task: CalculationTask) -> Look:
     report = await _report(tools, task)
     if report.state is TaskState.FAILED:
         return Look(Finding(task.id, error=storable(report.error or "The worker gave no reason.")), strangers)
-    if report.state is TaskState.SUCCEEDED:
+    if report.state is TaskState.SUCCEEDED and not _replaced(touching, report):
         output = await _standing(tools, task, report)
         if output is not None:
             return Look(Finding(task.id, report.commit, blob=output), strangers)
@@ -81,6 +81,11 @@ async def _report(tools: Tools, task: CalculationTask) -> TaskReport:
     except RetryableError:
         # The branch is the truth; a result backend that is away only hides failures until the next look.
         return TaskReport(TaskState.PENDING)
+
+
+def _replaced(touching: Sequence[Commit], report: TaskReport) -> bool:
+    """Whether somebody else wrote the output last, so that it cannot be what a worker found there or left."""
+    return report.output_blob is None and bool(touching) and touching[0].sha != report.commit
 
 
 async def _standing(tools: Tools, task: CalculationTask, report: TaskReport) -> BlobId | None:

@@ -8,7 +8,7 @@ from sagas.errors import TerminalError
 from sagas.ids import BlobId, CommitSha
 from sagas.models import EventType
 from sagas.ports import Json
-from sagas.results import Advanced, NewDraft
+from sagas.results import Advanced, NewDraft, Waiting
 from sagas.steps import documents
 from sagas.steps.files import Written, find_written, write_file
 from sagas.steps.run import StepRun, user_from_json
@@ -16,9 +16,16 @@ from sagas.store import drafts, tasks
 from sagas.store.database import Connection
 
 
+async def reopen_form(run: StepRun) -> Waiting:
+    """A form that had failed was retried: it waits for its user again where nothing that it builds upon is amiss."""
+    await run.verify()
+    return Waiting()
+
+
 async def check(run: StepRun) -> Advanced:
     """Look what the branch has of a calculation: a current output, an input to start the form from, or nothing."""
     calculation = run.calculation
+    await run.verify()
     branch = await run.branch()
     context = replace(run.context, head=branch.head)
     file = await run.forge.get_file_content(run.project, calculation.input_file, ref=branch.head)

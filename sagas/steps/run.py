@@ -8,11 +8,11 @@ from typing import TypeVar
 from sagas.catalogue import Calculation
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition, Step
-from sagas.errors import TerminalError
 from sagas.faults import crash_point
 from sagas.ids import CommitSha, ProjectId
-from sagas.models import Saga
+from sagas.models import CalculationTask, Saga
 from sagas.ports import Branch, Forge, TaskPublisher, User
+from sagas.steps.reconciling import deleted, reconcile
 from sagas.store.database import Database
 
 T = TypeVar("T")
@@ -98,11 +98,12 @@ class StepRun:
         """
         branch = await self.forge.branch(self.project, self.saga.branch)
         if branch is None:
-            raise TerminalError(
-                "BRANCH_DELETED",
-                f"The branch {self.saga.branch} is gone. Restore it and retry the step, or cancel the saga.",
-            )
+            raise deleted(self.saga.branch)
         return branch
+
+    async def verify(self, task: CalculationTask | None = None) -> None:
+        """Make sure that nobody else has changed what the saga builds upon; raises like `reconcile`."""
+        await reconcile(self.forge, self.saga, self.definition, self.context, task)
 
     async def write(self, name: str, action: Callable[[], Awaitable[T]]) -> T:
         """Do one outside write: lease proven right before, crash points on both sides."""

@@ -10,10 +10,11 @@ from sagas.errors import SagaError, TerminalError
 from sagas.ids import BlobId, CommitSha, TaskId
 from sagas.models import CalculationTask, EventType, SagaStatus, SignalKind, TaskStatus
 from sagas.ports import TaskMessage
-from sagas.results import Advanced, Failed, Stayed, StepResult, TaskChange
+from sagas.results import Advanced, Failed, Stayed, StepResult, TaskChange, Waiting
 from sagas.steps import documents
-from sagas.steps.files import changed, foreign, rewritten
+from sagas.steps.files import foreign
 from sagas.steps.findings import Finding, look
+from sagas.steps.reconciling import changed, output_changed, output_deleted, rewritten
 from sagas.steps.run import StepRun
 from sagas.store import claims, inbox, tasks
 
@@ -32,6 +33,7 @@ async def dispatch(run: StepRun) -> Advanced:
     """Publish the task row that entering this state has inserted; a second attempt publishes the same id again."""
     task = await _task(run)
     commit_hash = CommitSha(task.commit_hash)
+    await run.verify()
     branch = await run.branch()
     if branch.head != commit_hash and not await run.forge.is_ancestor(
         run.project, ancestor=commit_hash, ref=branch.head
@@ -79,15 +81,7 @@ def _refuse_foreign(run: StepRun, blobs: Mapping[str, BlobId | None]) -> None:
         if name == run.calculation.name or facts.output_blob is None:
             continue
         if blobs[calculation.output_file] != facts.output_blob:
-            raise _output_changed(calculation.output_file, run.saga.branch)
-
-
-def _output_changed(path: str, branch: str) -> TerminalError:
-    return TerminalError(
-        "OUTPUT_CHANGED",
-        f"{path} on {branch} is not the worker's result any more: somebody else has changed it. It was not used; go "
-        "back to the check to have it calculated anew, or cancel the saga.",
-    )
+            raise output_changed(calculation.output_file, run.saga.branch)
 
 
 async def live_tasks(run: StepRun) -> list[CalculationTask]:
@@ -116,41 +110,43 @@ async def _validate_own_input(run: StepRun, commit_hash: CommitSha) -> None:
 async def await_result(run: StepRun) -> StepResult:
     """Take what the inbox has for the task; at the deadline look once more, then give up.
 
-    In status RUNNING a person has asked to retry: look for a late result, else publish a new task.
+    In status RUNNING a person has asked to retry: take a late result, wait on for a task that a worker still has, else
+    publish a new one.
     """
     signals = await run.tools.database.read(lambda connection: inbox.unread(connection, run.saga.id))
     consumed = tuple(signal.id for signal in signals)
     task = await _task(run)
-    noticed, gone = [], False
+    noticed = []
     for signal in signals:
         if signal.kind is not SignalKind.RESULT:
             continue
         if "noticed" in signal.payload:
             noticed.append({"file": task.output_file, "commit": signal.payload["noticed"]})
             continue
-        if signal.payload.get("gone"):
-            gone = True
-            continue
         finding = Finding.from_payload(signal.payload)
         if finding.task_id == task.id:
             return _take(run, finding, consumed)
-    if gone:
-        # Only a hint: what is still gone says so itself, with its own code.
-        now = (await look(run.tools, task)).finding
-        if now is not None:
-            return _take(run, now, consumed)
     if run.saga.status is SagaStatus.RUNNING:
-        late = (await look(run.tools, task)).finding
-        if late is not None and late.error is None:
-            return _take(run, late, consumed)
-        data = {"previousTask": str(task.id), "reason": "retry"}
-        return Advanced(Trigger.REDISPATCH, run.context, data=data, consumed=consumed)
+        return await _retried(run, task, consumed)
     if await run.tools.database.read(lambda connection: claims.passed(connection, run.saga.deadline_at)):
         late = (await look(run.tools, task)).finding
         if late is not None:
             return _take(run, late, consumed)
         return _timed_out(run, task, consumed)
     return Stayed(tuple(noticed), consumed)
+
+
+async def _retried(run: StepRun, task: CalculationTask, consumed: tuple[UUID, ...]) -> StepResult:
+    await run.branch()
+    late = (await look(run.tools, task)).finding
+    if late is not None and late.error is None:
+        return _take(run, late, consumed)
+    if late is None and task.status is TaskStatus.PUBLISHED:
+        # What stopped the saga was not its calculation: if that is mended, the worker's result is still to come.
+        await run.verify(task)
+        return Waiting(consumed)
+    data = {"previousTask": str(task.id), "reason": "retry"}
+    return Advanced(Trigger.REDISPATCH, run.context, data=data, consumed=consumed)
 
 
 def _take(run: StepRun, finding: Finding, consumed: tuple[UUID, ...]) -> StepResult:
@@ -176,6 +172,7 @@ def _timed_out(run: StepRun, task: CalculationTask, consumed: tuple[UUID, ...]) 
 async def sync_result(run: StepRun) -> Advanced:
     """Read the output at the branch's head, and make sure that it still belongs to the inputs it was made from."""
     task = await _task(run)
+    await run.verify(task)
     branch = await run.branch()
     paths = [task.output_file, *task.input_files]
     blobs = await run.forge.blob_ids(run.project, paths, ref=branch.head)
@@ -184,12 +181,10 @@ async def sync_result(run: StepRun) -> Advanced:
             raise await foreign(run, path)
     file = await run.forge.get_file_content(run.project, task.output_file, ref=branch.head)
     if file is None:
-        raise TerminalError(
-            "OUTPUT_DELETED", f"{task.output_file} is not on {task.branch} any more. Retry from the step before."
-        )
+        raise output_deleted(task.output_file, task.branch)
     accepted = run.context.facts(run.calculation.name).output_commit
     if file.blob_id != await _accepted_blob(run, task):
-        raise _output_changed(task.output_file, task.branch)
+        raise output_changed(task.output_file, task.branch)
     document = documents.parse(file)
     if not isinstance(document, dict):
         raise TerminalError("INVALID_DOCUMENT", f"{task.output_file} is not a JSON object.")

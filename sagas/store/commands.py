@@ -5,11 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sagas.change import Change, DraftRow
-from sagas.definition import SagaDefinition
-from sagas.models import EventType, Saga, SagaStatus
-from sagas.results import NewDraft
-from sagas.store import drafts, journal
+from sagas.models import Saga
 from sagas.store.database import Connection
 from sagas.store.rows import db_now, to_saga
 
@@ -90,28 +86,3 @@ async def moved_since(connection: Connection, saga_id: UUID, version: int) -> bo
 async def left_since(connection: Connection, saga_id: UUID, version: int) -> bool:
     """Whether the saga has left the step that it was in at this version, by whatever way."""
     return bool(await connection.fetchval(_LEFT_SINCE, saga_id, version))
-
-
-async def change_draft(
-    connection: Connection, seen: Saga, draft: NewDraft | None, definition: SagaDefinition
-) -> int | None:
-    """Take over what a waiting form's file holds now; returns the new version, None where nothing changed.
-
-    `draft` is None for a file that cannot be read at present: the form keeps what it has.
-    """
-    locked = await lock(connection, seen.id)
-    if locked is None or draft is None:
-        return None
-    waiting = locked.saga
-    if waiting.status is not SagaStatus.AWAITING_INPUT or waiting.lease_token is not None:
-        return None
-    if (waiting.state, waiting.visit) != (seen.state, seen.visit):
-        return None
-    stored = await drafts.draft(connection, waiting.id, waiting.state, waiting.visit)
-    if stored is not None and stored.blob_id == draft.blob_id:
-        return None
-    change = Change(waiting, definition, locked.now)
-    change.journal(EventType.DRAFT_CHANGED, data={"blob": draft.blob_id})
-    change.drafts.append(DraftRow(waiting.id, waiting.state, waiting.visit, draft, change.saga.version))
-    await journal.write(connection, [change])
-    return change.saga.version

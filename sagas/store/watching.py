@@ -4,6 +4,7 @@ from sagas.models import Saga
 from sagas.store.database import Connection
 from sagas.store.rows import to_saga
 
+# A form may wait for days, and its user sees what it shows before he answers: its looks become five times as rare.
 # Taking a look postpones the next one, so no two processes look after the same saga at once, and one that dies
 # in the middle costs nothing but the interval.
 LOOKS = """
@@ -16,7 +17,7 @@ WITH due AS (
 )
 UPDATE saga SET
     look_at = clock_timestamp() + make_interval(secs => saga.look_interval_s),
-    look_interval_s = least(saga.look_interval_s * 2, $2)
+    look_interval_s = least(saga.look_interval_s * 2, CASE status WHEN 'AWAITING_INPUT' THEN 5 * $2 ELSE $2 END)
 FROM due WHERE saga.id = due.id
 RETURNING saga.*
 """

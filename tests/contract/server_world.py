@@ -49,7 +49,10 @@ class ServerWorld:
 
     def force_push(self, project: Project, branch: str, to: CommitSha) -> None:
         self.remove_branch(project, branch)
-        self._by_hand(project).branches.create({"branch": branch, "ref": to})
+        self.restore_branch(project, branch, to)
+
+    def restore_branch(self, project: Project, branch: str, head: CommitSha) -> None:
+        self._by_hand(project).branches.create({"branch": branch, "ref": head})
 
     def remove_branch(self, project: Project, branch: str) -> None:
         self._by_hand(project).branches.delete(branch)
@@ -65,6 +68,9 @@ class ServerWorld:
 
     def close_merge_request(self, project: Project, iid: int) -> None:
         self._by_hand(project).mergerequests.update(iid, {"state_event": "close"})
+
+    def merge(self, project: Project, iid: int) -> None:
+        self._by_hand(project).mergerequests.get(iid).merge(should_remove_source_branch=False)
 
     def _add_user(self, name: str) -> tuple[User, str]:
         username = f"{name}-{self._tag}"

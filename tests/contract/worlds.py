@@ -37,6 +37,9 @@ class World(Protocol):
     def remove_branch(self, project: Project, branch: str) -> None:
         """The engineer deletes the branch."""
 
+    def restore_branch(self, project: Project, branch: str, head: CommitSha) -> None:
+        """The engineer makes a removed branch anew."""
+
     def add_issue(self, project: Project, title: str, *, labels: Sequence[str] = (), assigned: bool = True) -> Issue:
         """An issue, the engineer's or nobody's."""
 
@@ -45,6 +48,9 @@ class World(Protocol):
 
     def close_merge_request(self, project: Project, iid: int) -> None:
         """Somebody closes it."""
+
+    def merge(self, project: Project, iid: int) -> None:
+        """Somebody merges it; its branch stays."""
 
 
 class FakeWorld:
@@ -70,6 +76,9 @@ class FakeWorld:
     def remove_branch(self, project: Project, branch: str) -> None:
         self.forge.remove_branch(project, branch)
 
+    def restore_branch(self, project: Project, branch: str, head: CommitSha) -> None:
+        self.forge.add_branch(project, branch, ref=head)
+
     def add_issue(self, project: Project, title: str, *, labels: Sequence[str] = (), assigned: bool = True) -> Issue:
         return self.forge.add_issue(project, title, labels=labels, assignees=[self.engineer] if assigned else [])
 
@@ -78,3 +87,6 @@ class FakeWorld:
 
     def close_merge_request(self, project: Project, iid: int) -> None:
         self.forge.set_merge_request_state(project, iid, "closed")
+
+    def merge(self, project: Project, iid: int) -> None:
+        self.forge.set_merge_request_state(project, iid, "merged")

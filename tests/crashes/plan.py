@@ -17,7 +17,8 @@ class Scenario(StrEnum):
     """From the issue's missing branch to the merge request, with a colleague's edit while the first form waits, and an
     engine that is stopped gracefully between two steps."""
     CANCELLED = "cancelled"
-    """Cancelled while a worker calculates: everything is undone, and the branch goes."""
+    """While a worker calculates a colleague closes the branch's merge request, which stops the saga; it is cancelled:
+    everything is undone, and the branch goes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -67,8 +67,9 @@ class Player:
         )
         saga = answer.saga
         while saga.status not in {SagaStatus.COMPLETED, SagaStatus.CANCELLED}:
-            assert saga.status is not SagaStatus.FAILED, saga.error
-            if saga.status is SagaStatus.AWAITING_INPUT:
+            if saga.status is SagaStatus.FAILED:
+                await self._give_up(saga)
+            elif saga.status is SagaStatus.AWAITING_INPUT:
                 await self._fill_in(saga)
             elif saga.status is SagaStatus.AWAITING_RESULT:
                 await self._while_calculating(saga)
@@ -116,9 +117,26 @@ class Player:
 
     async def _while_calculating(self, saga: Saga) -> None:
         if self._plan.scenario is Scenario.CANCELLED:
-            await self._service.cancel(ENGINEER, SagaId(saga.id), reason="wrong plant", idempotency_key="cancel")
-        else:
-            await self._pushed(saga)
+            seen = bool(saga.context.get("mergeRequests"))
+            await asyncio.to_thread(self._open_or_close, saga.branch, seen)
+        await self._pushed(saga)
+
+    def _open_or_close(self, branch: str, seen: bool) -> None:
+        """Have the merge request opened once, and closed once the saga has seen it."""
+        plan = self._plan
+        gitlab = Emulator(plan.gitlab_url, plan.colleague_token, 0, plan.folder)
+        address = f"/projects/{plan.project_id}/merge_requests"
+        known = gitlab.api("GET", f"{address}?source_branch={branch}&state=all")
+        if not known:
+            gitlab.api("POST", address, {"source_branch": branch, "target_branch": "main", "title": "Too early"})
+        elif seen and known[0]["state"] == "opened":
+            gitlab.api("PUT", f"{address}/{known[0]['iid']}", {"state_event": "close"})
+
+    async def _give_up(self, saga: Saga) -> None:
+        assert self._plan.scenario is Scenario.CANCELLED, saga.error
+        assert saga.error is not None
+        assert saga.error["code"] == "MERGE_REQUEST_CLOSED", saga.error
+        await self._service.cancel(ENGINEER, SagaId(saga.id), reason="wrong plant", idempotency_key="cancel")
 
     async def _pushed(self, saga: Saga) -> None:
         await self._service.webhook(delivery_id=str(uuid4()), project_id=ProjectId(saga.project_id), branch=saga.branch)

@@ -25,7 +25,13 @@ pytestmark = [pytest.mark.crash, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 KILLED = -9
-IN_CANCELLED = ("gitlab.undo_commit", "gitlab.delete_branch", "broker.revoke")
+IN_CANCELLED = (
+    "broker.revoke",
+    "database.remember",
+    "database.stop",
+    "gitlab.delete_branch",
+    "gitlab.undo_commit",
+)
 
 
 def scenario_of(point: str) -> Scenario:
@@ -161,6 +167,7 @@ def test_the_undisturbed_runs_are_whole(undisturbed: dict[Scenario, End]) -> Non
     assert None not in whole.files.values()
     assert [entry[0] for entry in cancelled.journals["balance"]][-4:] == ["UNDONE", "UNDONE", "UNDONE", "CANCELLED"]
     assert set(cancelled.files.values()) == {None}
+    assert cancelled.merge_requests == [("issue/1-new-tubes", "closed")]
 
 
 @pytest.mark.parametrize("point", POINTS)

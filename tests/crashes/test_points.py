@@ -89,6 +89,18 @@ def test_every_outside_write_goes_through_the_lease_check_and_its_points() -> No
     assert passed == set(EFFECTS)
 
 
+def test_every_announcement_stands_between_its_points() -> None:
+    announcing = [(name, function) for name, function in functions() if list(calls(function, "announce"))]
+    assert len(announcing) == 3
+    for name, function in announcing:
+        passed = [
+            ast.unparse(found)
+            for found in ast.walk(function)
+            if isinstance(found, ast.Call) and ast.unparse(found.func) == "crash_point"
+        ]
+        assert sorted(passed) == ["crash_point('announce.after')", "crash_point('announce.before')"], name
+
+
 @pytest.mark.parametrize("armed", [None, "announce.before"])
 def test_an_unknown_point_is_refused_whether_one_is_armed_or_not(
     monkeypatch: pytest.MonkeyPatch, armed: str | None

@@ -85,9 +85,26 @@ async def test_an_output_replaced_between_its_finding_and_its_reading_is_not_tak
     def replace() -> None:
         world.forge.write(world.project, BRANCH, "condenser_output.json", '{"by": "hand"}', author=COLLEAGUE)
 
+    world.forge.on_next("blob_ids", lambda: None)  # of the reconciliation, before the result is looked for
+    world.forge.on_next("blob_ids", replace, after=True)
     async with world.running():
-        world.forge.on_next("blob_ids", replace, after=True)
         assert await failed_with(world, SagaId(saga.id)) == "OUTPUT_CHANGED"
+
+
+async def test_an_output_replaced_before_its_finding_is_not_taken_for_a_workers_identical_one(world: World) -> None:
+    async with world.running():
+        saga = await world.start()
+        await world.give(saga.id, "condenser")
+        task = await world.published(saga.id, "condenser")
+        world.forge.write(world.project, BRANCH, "condenser_output.json", '{"by": "hand"}', author=COLLEAGUE)
+        world.publisher.finish(task, TaskReport(TaskState.SUCCEEDED, commit=None))
+        await world.pushed(BRANCH)
+
+        async def told() -> bool:
+            return EventType.OUTPUT_NOTICED in await world.types(saga.id)
+
+        await eventually(told)
+        assert (await world.saga(saga.id)).state == "AWAIT_CONDENSER_RESULT"
 
 
 async def test_a_rewritten_branch_has_its_own_code_and_its_commits_stay_as_they_are(world: World) -> None:

@@ -30,7 +30,7 @@ HAPPY = [
 ]
 
 
-ELSEWHERE = {"database.definitions", "database.draft", "database.release"}
+ELSEWHERE = {"database.definitions", "database.draft", "database.release", "database.remember", "database.stop"}
 """Commits that this story does not pass: of a start-up, of a foreign edit, of a stop."""
 
 

@@ -38,7 +38,8 @@ def check_status(saga: Saga, definition: SagaDefinition) -> None:
     if saga.status in LIVE_WAITS:
         assert kind is LIVE_WAITS[saga.status]
     if saga.status is SagaStatus.RUNNING:
-        assert kind in {StepKind.ACTION, StepKind.RESULT}
+        # A wait in status RUNNING was retried: the engine looks whether all is in order before it waits again.
+        assert kind in {StepKind.ACTION, StepKind.RESULT, StepKind.INPUT}
     assert (saga.status is SagaStatus.COMPLETED) == (kind is StepKind.FINAL)
     assert (saga.finished_at is not None) == (not saga.status.live)
 

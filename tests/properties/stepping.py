@@ -78,7 +78,14 @@ class Stepper:
     async def look(self) -> None:
         """Have the watcher look after whatever waits, now."""
         await self.execute("UPDATE saga SET look_at = clock_timestamp() WHERE look_at IS NOT NULL")
-        watcher = Watcher(self.world.tools, self.world.definitions, self.world.announcer, wake=lambda: None, at_once=8)
+        watcher = Watcher(
+            self.world.tools,
+            self.world.definitions,
+            self.world.announcer,
+            wake=lambda: None,
+            at_once=8,
+            sure=timedelta(0),
+        )
         await watcher._round()
 
     async def execute(self, statement: str) -> None:

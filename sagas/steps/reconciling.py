@@ -1,0 +1,149 @@
+"""Reconciliation (NF-ORCH-3): what a saga builds upon, held against what its branch has now.
+
+Watched are the inputs that it committed or found, from then to its end, and the outputs that it accepted. Not watched is
+the file of a form that waits: editing it is normal use. A history that was rewritten while all of that stayed as it was is
+taken as it is.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from sagas.catalogue import Calculation
+from sagas.context import SagaContext
+from sagas.definition import Action, SagaDefinition, StepKind
+from sagas.errors import TerminalError
+from sagas.ids import BlobId, CommitSha, ProjectId
+from sagas.models import CalculationTask, Saga
+from sagas.ports import Branch, Forge, MergeRequest
+
+_ENDED = {"merged": ("MERGE_REQUEST_MERGED", "merged"), "closed": ("MERGE_REQUEST_CLOSED", "closed")}
+_AFTER_THE_COMMIT = frozenset({Action.DISPATCH, Action.SYNC_RESULT})
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """Path to blob of the files that must be as the saga knows them."""
+
+    inputs: Mapping[str, str]
+    outputs: Mapping[str, str]
+
+
+def watched(
+    state: str, definition: SagaDefinition, context: SagaContext, task: CalculationTask | None = None
+) -> Watched:
+    """What must not have changed while the saga is in this state; `task` is its outstanding one, where it has one."""
+    here, place = definition.step(state), definition.order(state)
+    inputs: dict[str, str] = {}
+    outputs: dict[str, str] = {}
+    for name, facts in context.calculations.items():
+        calculation = Calculation.from_json(definition.calculations[name])
+        last = max((definition.order(step.name) for step in definition.steps if step.calculation == name), default=-1)
+        passed = last < place
+        committed = name == here.calculation and (here.action in _AFTER_THE_COMMIT or here.kind is StepKind.RESULT)
+        if facts.input_blob is not None and (passed or committed):
+            inputs[calculation.input_file] = facts.input_blob
+        if facts.output_blob is not None and passed:
+            outputs[calculation.output_file] = facts.output_blob
+    if task is not None:
+        inputs |= {path: str(blob) for path, blob in task.input_blobs.items() if path not in outputs}
+    return Watched(inputs, outputs)
+
+
+async def reconcile(
+    forge: Forge,
+    saga: Saga,
+    definition: SagaDefinition,
+    context: SagaContext,
+    task: CalculationTask | None = None,
+    *,
+    known: CommitSha | None = None,
+) -> Branch:
+    """Compare; returns the branch where all is as the saga knows it. At the head `known` it was: no file is asked for.
+
+    Raises TerminalError that says what was found and what can be done: BRANCH_DELETED, BRANCH_REWRITTEN, INPUT_CHANGED,
+    OUTPUT_CHANGED, OUTPUT_DELETED.
+    """
+    project = ProjectId(saga.project_id)
+    branch = await forge.branch(project, saga.branch)
+    if branch is None:
+        raise deleted(saga.branch)
+    wanted = watched(saga.state, definition, context, task)
+    paths = [*wanted.inputs, *wanted.outputs]
+    if not paths or branch.head == known:
+        return branch
+    blobs = await forge.blob_ids(project, paths, ref=branch.head)
+    error = _difference(wanted, blobs, saga.branch)
+    if error is None:
+        return branch
+    head = None if context.head is None else CommitSha(context.head)
+    if head is not None and not await forge.is_ancestor(project, ancestor=head, ref=branch.head):
+        raise rewritten(saga.branch, head)
+    raise error
+
+
+def _difference(wanted: Watched, blobs: Mapping[str, BlobId | None], branch: str) -> TerminalError | None:
+    for path, blob in wanted.inputs.items():
+        if blobs[path] != blob:
+            return changed(path, branch, removed=blobs[path] is None)
+    for path, blob in wanted.outputs.items():
+        if blobs[path] != blob:
+            return output_changed(path, branch) if blobs[path] is not None else output_deleted(path, branch)
+    return None
+
+
+def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> TerminalError | None:
+    """The error of a merge request that was open (`known`, by number) and was merged or closed by hand since."""
+    for found in merge_requests:
+        if found.iid not in known or found.state not in _ENDED:
+            continue
+        code, what = _ENDED[found.state]
+        return TerminalError(
+            code,
+            f"The merge request !{found.iid} of {found.source_branch} was {what} by hand while this saga works on the "
+            "branch: what it commits from now on would not be part of it. Retry to go on all the same, or cancel the saga.",
+        )
+    return None
+
+
+def deleted(branch: str) -> TerminalError:
+    """The error of a branch that is gone."""
+    return TerminalError(
+        "BRANCH_DELETED", f"The branch {branch} is gone. Restore it and retry the step, or cancel the saga."
+    )
+
+
+def rewritten(branch: str, lost: CommitSha) -> TerminalError:
+    """The error of a branch that no longer contains a commit that the saga builds upon."""
+    return TerminalError(
+        "BRANCH_REWRITTEN",
+        f"The history of {branch} was rewritten: it does not contain the commit {lost[:8]} any more. Nothing was "
+        "overwritten: go back to a form or a check to go on with what is there now, or cancel the saga.",
+    )
+
+
+def changed(path: str, branch: str, *, removed: bool = False) -> TerminalError:
+    """The error of an input that somebody else changed, or removed."""
+    what = "removed from" if removed else "changed on"
+    return TerminalError(
+        "INPUT_CHANGED",
+        f"{path} was {what} {branch} by somebody else in the meantime. Nothing was overwritten: "
+        "go back to the form to see the new content, or cancel the saga.",
+    )
+
+
+def output_changed(path: str, branch: str) -> TerminalError:
+    """The error of an output that is not the accepted result any more."""
+    return TerminalError(
+        "OUTPUT_CHANGED",
+        f"{path} on {branch} is not the worker's result any more: somebody else has changed it. It was not used: "
+        "restore it and retry, go back to its check or form to have it calculated anew, or cancel the saga.",
+    )
+
+
+def output_deleted(path: str, branch: str) -> TerminalError:
+    """The error of an output that somebody removed."""
+    return TerminalError(
+        "OUTPUT_DELETED",
+        f"{path} is not on {branch} any more: somebody has removed it. Restore it and retry, go back to its check or form "
+        "to have it calculated anew, or cancel the saga.",
+    )
