@@ -10,7 +10,7 @@ from functools import partial
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.adapters.celery_publisher import CeleryPublisher
-from app.migrate import current_revision, newest_revision
+from app.migrate import current_revision, is_behind, newest_revision
 from app.settings import Settings
 from gitlab_facade import GitLabFacade
 from sagas.catalogue import Catalogue
@@ -117,6 +117,8 @@ async def _migrated(engine: AsyncEngine) -> Finding:
     found, wanted = await current_revision(engine), newest_revision()
     if found == wanted:
         return fine("migrations", f"the database is at {found}, as this release needs.")
+    if not is_behind(found):
+        return fine("migrations", f"the database is at {found}, for a newer release than this one.")
     at = "was never migrated" if found is None else f"is at {found}"
     return missing("migrations", f"the database {at}, and this release needs {wanted}: run `orchestrator migrate`.")
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.migrate import current_revision, newest_revision
+from app.migrate import current_revision, is_behind, newest_revision
 from app.services import Services
 
 TIMEOUT_S = 3.0
@@ -65,12 +65,10 @@ async def _within(check: Check) -> str | None:
 
 
 async def _migrated(engine: AsyncEngine) -> str | None:
-    found, wanted = await current_revision(engine), newest_revision()
-    return (
-        None
-        if found == wanted
-        else f"migrations are at {found}, this release needs {wanted}: run `orchestrator migrate`"
-    )
+    found = await current_revision(engine)
+    if not is_behind(found):
+        return None
+    return f"migrations are at {found}, this release needs {newest_revision()}: run `orchestrator migrate`"
 
 
 async def _quiet(question: Awaitable[object]) -> None:

@@ -50,9 +50,13 @@ async def current_revision(engine: AsyncEngine) -> str | None:
         return await connection.run_sync(_revision)
 
 
-async def is_current(engine: AsyncEngine) -> bool:
-    """Whether the database stands at the revision that this release works with."""
-    return await current_revision(engine) == newest_revision()
+def is_behind(found: str | None) -> bool:
+    """Whether a database at this revision lacks what this release needs.
+
+    One at a revision that this release does not know was migrated for a newer one: both work with it during an upgrade.
+    """
+    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
+    return found is None or (found in known and found != newest_revision())
 
 
 def _revision(connection: Connection) -> str | None:

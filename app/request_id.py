@@ -4,11 +4,13 @@ import re
 import secrets
 
 from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.logs import bound
 
 HEADER = "X-Request-Id"
+_KEY = "orchestrator.request_id"
 _SHAPE = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -23,7 +25,7 @@ class RequestIds:
         if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
-        name = _given(scope) or secrets.token_hex(8)
+        name = scope[_KEY] = _given(scope) or secrets.token_hex(8)
 
         async def sending(message: Message) -> None:
             if message["type"] in {"http.response.start", "websocket.accept"}:
@@ -32,6 +34,11 @@ class RequestIds:
 
         with bound(request_id=name):
             await self._app(scope, receive, sending)
+
+
+def request_id_of(request: HTTPConnection) -> str:
+    """The name of a request, for an answer that is made outside of where it holds."""
+    return str(request.scope.get(_KEY, ""))
 
 
 def _given(scope: Scope) -> str | None:

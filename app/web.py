@@ -15,9 +15,10 @@ from app import explorer, health, rest, webhooks
 from app.graphql_http import TRANSPORT_WS, Router, media_type, request_context
 from app.graphql_ws import WebSocketHandler
 from app.http_limits import AnnouncedBody
+from app.logs import bound
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request, problem
-from app.request_id import RequestIds
+from app.request_id import HEADER, RequestIds, request_id_of
 from app.services import Services
 from app.telemetry import Telemetry
 from schema.errors import INTERNAL_SERVER_ERROR
@@ -107,9 +108,13 @@ def observe(app: FastAPI, telemetry: Telemetry, graphql: Router) -> None:
     app.add_middleware(ObservedHttp, telemetry=telemetry)
 
 
-async def internal_error(_request: Request, error: Exception) -> Response:
+async def internal_error(request: Request, error: Exception) -> Response:
     """What a client gets to see of a fault of ours; the server's log has it whole."""
     reference = uuid4().hex[:12]
-    log.error("internal error %s", reference, exc_info=error)
+    # Starlette calls this outside of all middleware.
+    with bound(request_id=request_id_of(request)):
+        log.error("internal error %s", reference, exc_info=error)
     detail = f"Something went wrong inside the service; its log tells more under reference {reference}."
-    return problem(INTERNAL_SERVER_ERROR, detail, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    answer = problem(INTERNAL_SERVER_ERROR, detail, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    answer.headers[HEADER] = request_id_of(request)
+    return answer

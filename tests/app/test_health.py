@@ -50,6 +50,17 @@ async def test_a_database_behind_the_release_is_told_with_what_helps(api: Api, e
     assert "orchestrator migrate" in problem
 
 
+async def test_during_an_upgrade_processes_of_the_old_release_stay_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def newer(_: object) -> str:
+        return "0999"
+
+    monkeypatch.setattr(health, "current_revision", newer)
+    response = await api.http.get("/readyz")
+    assert (response.status_code, response.json()["dependencies"]["database"]) == (200, {"ok": True})
+
+
 async def test_the_pages_load_nothing_from_elsewhere(api: Api) -> None:
     page = await api.http.get("/")
     assert page.status_code == 200

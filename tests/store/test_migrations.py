@@ -13,7 +13,7 @@ from alembic.util import CommandError
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from app.migrate import MIGRATIONS, current_revision, downgrade, is_current, migrate, newest_revision
+from app.migrate import MIGRATIONS, current_revision, downgrade, is_behind, migrate, newest_revision
 from sagas.models import metadata
 from sagas.store.database import plain_url, sqlalchemy_engine
 
@@ -109,13 +109,13 @@ async def test_up_down_and_up_again_ends_where_it_began(any_empty_database_url: 
     url = any_empty_database_url
     engine = engine_of(url)
     assert await current_revision(engine) is None
-    assert not await is_current(engine)
+    assert is_behind(await current_revision(engine))
     await migrate(url)
     first = await schema(url)
-    assert await is_current(engine)
+    assert not is_behind(await current_revision(engine))
     await downgrade(url, "base")
     assert await schema(url) == {}
-    assert not await is_current(engine)
+    assert is_behind(await current_revision(engine))
     await migrate(url)
     assert await schema(url) == first
     assert await current_revision(engine) == newest_revision()
@@ -137,7 +137,7 @@ async def test_an_unknown_revision_is_refused_and_changes_nothing(empty_database
 async def test_calls_of_one_process_wait_for_each_other(empty_database_url: str) -> None:
     await asyncio.wait_for(asyncio.gather(*(migrate(empty_database_url) for _ in range(3))), timeout=30)
     engine = engine_of(empty_database_url)
-    assert await is_current(engine)
+    assert not is_behind(await current_revision(engine))
     await engine.dispose()
 
 
@@ -153,7 +153,7 @@ async def test_processes_that_start_together_migrate_once(empty_database_url: st
         _, errors = await asyncio.wait_for(process.communicate(), timeout=60)
         assert process.returncode == 0, errors.decode()
     engine = engine_of(empty_database_url)
-    assert await is_current(engine)
+    assert not is_behind(await current_revision(engine))
     await engine.dispose()
 
 

@@ -4,8 +4,10 @@ import json
 import logging
 from collections.abc import Iterator
 
+import httpx
 import pytest
 
+from app import health
 from app.logs import JsonFormatter, TextFormatter, bound
 from gitlab_facade import GitLabFacade
 from sagas.models import SagaStatus
@@ -67,6 +69,21 @@ async def test_a_request_s_lines_and_its_answer_carry_one_id(api: Api, world: Wo
     assert response.json()["errors"][0]["extensions"]["code"] == "INTERNAL_SERVER_ERROR"
     assert response.headers["X-Request-Id"] == "from-the-proxy.1"
     assert lines.about("internal error")["request_id"] == "from-the-proxy.1"
+
+
+async def test_what_breaks_outside_of_graphql_has_it_too(
+    api: Api, lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(_: object) -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    monkeypatch.setattr(health, "readiness", broken)
+    transport = httpx.ASGITransport(app=api.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator.test") as http:
+        response = await http.get("/readyz", headers={"X-Request-Id": "from-the-proxy.2"})
+    assert response.status_code == 500
+    assert response.headers["X-Request-Id"] == "from-the-proxy.2"
+    assert lines.about("internal error")["request_id"] == "from-the-proxy.2"
 
 
 @pytest.mark.parametrize("given", ["", "two words", "x" * 65, "line\tbreak", "Ünlawful"])
