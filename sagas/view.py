@@ -141,6 +141,13 @@ class SagaView:
             return tuple(SagaAction.RESUME if action is SagaAction.PAUSE else action for action in actions)
         return actions
 
+    @property
+    def retry_steps(self) -> tuple[str, ...]:
+        """The steps from which a retry may go on now, the failed one first; empty where there is nothing to retry."""
+        if SagaAction.RETRY not in self.available_actions:
+            return ()
+        return (self.row.state, *self.definition.retry_targets(self.row.state))
+
     def pending_input(self, draft: Draft | None) -> PendingInput | None:
         """The form that it waits for, with the draft of the present visit; None where it waits for none."""
         calculation = self._calculation

@@ -13,6 +13,15 @@ from schema.permissions import readable_saga
 from schema.resolver import resolver
 
 
+@strawberry.type(description="An edge of a chart: the way from one state to the next.")
+class SagaTransition:
+    """Without the ways back that only a retry takes."""
+
+    from_state: str = strawberry.field(description="Where it begins.")
+    trigger: str = strawberry.field(description="What sends a saga along it, such as `output_current`.")
+    to_state: str = strawberry.field(description="Where it ends.")
+
+
 @strawberry.type(description="A state chart that sagas run by, in one stored version.")
 class SagaDefinition:
     """The chart, as data."""
@@ -38,6 +47,15 @@ class SagaDefinition:
     def states(self) -> list[str]:
         """With the final one."""
         return [step.name for step in self.stored.steps]
+
+    @resolver(description="The edges of the chart, but for the ways back that only a retry takes.")
+    def transitions(self) -> list[SagaTransition]:
+        """To draw the chart from."""
+        return [
+            SagaTransition(from_state=edge.source, trigger=edge.trigger, to_state=edge.target)
+            for edge in self.stored.transitions
+            if edge.trigger != definition.back_to(edge.target)
+        ]
 
     @resolver(description="The state machine as a Mermaid state diagram; with a saga's id, its active state is marked.")
     async def diagram(

@@ -149,6 +149,13 @@ class Saga(Node):
         tasks = await info.context.loaders.tasks.load(SagaId(self.row.id))
         return [UndoItem.of(item) for item in undoing.preview(self.row, tasks)]
 
+    @resolver(
+        description="What `retrySaga` takes as `fromStep` now, the failed step first; empty where nothing failed."
+    )
+    async def retry_steps(self, info: Info) -> list[str]:
+        """Also told to those who may only read: it is where the saga could go on."""
+        return list((await self.view(info.context)).retry_steps)
+
     @resolver(description="The tasks that it sent to workers, oldest first.")
     async def tasks(self, info: Info) -> list[CalculationTask]:
         """A calculation that was dispatched again has several."""

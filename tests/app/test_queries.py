@@ -17,7 +17,8 @@ from tests.world import COLLEAGUE
 SAGA = """query ($id: ID!) { saga(id: $id) {
   id status state nextStep version waitingFor waitingSince deadlineAt nextAttemptAt availableActions
   projectPath branch createdAt updatedAt finishedAt
-  definition { name version title states diagram(sagaId: $id) }
+  retrySteps issueIid
+  definition { name version title states diagram(sagaId: $id) transitions { fromState trigger toState } }
   progress { completedSteps totalSteps fraction }
   steps { name kind visit calculation status attempts startedAt finishedAt error { code } commit { sha webUrl message } }
   pendingInput { step calculation { name inputSchema } draft file expectedVersion }
@@ -69,6 +70,30 @@ async def test_a_waiting_saga_shows_everything_that_a_form_needs(api: Api) -> No
     assert saga["progress"]["totalSteps"] == len(steps)
     assert saga["createdAt"].endswith("Z")
     assert "AWAIT_USER_CONDENSER_INPUT" in saga["definition"]["diagram"]
+    assert (saga["retrySteps"], saga["issueIid"]) == ([], None)
+
+
+async def test_a_chart_can_be_drawn_from_its_transitions(api: Api) -> None:
+    row = await api.world.start()
+    definition = (await api.ask(SAGA, id=saga_id(row)))["saga"]["definition"]
+    edges = {(edge["fromState"], edge["trigger"], edge["toState"]) for edge in definition["transitions"]}
+    assert ("CHECK_CONDENSER", "output_current", "CHECK_FEEDWATER_HEATERS") in edges
+    assert ("SYNC_BALANCE_RESULT", "done", "COMPLETED") in edges
+    assert {state for edge in edges for state in (edge[0], edge[2])} <= set(definition["states"])
+    assert not any(trigger.startswith("back_to") for _, trigger, _ in edges), "retries are no part of the way"
+
+
+async def test_a_failed_saga_tells_from_where_it_can_go_on(api: Api) -> None:
+    row = await api.world.start()
+    await api.world.reaches(row.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+    await api.world.give(row.id, "condenser")
+    await api.world.reaches(row.id, "AWAIT_CONDENSER_RESULT", SagaStatus.AWAITING_RESULT)
+    await api.world.database.read(
+        lambda c: c.execute("UPDATE saga SET deadline_at = now(), due_at = now() WHERE id = $1", row.id)
+    )
+    await api.world.reaches(row.id, "AWAIT_CONDENSER_RESULT", SagaStatus.FAILED)
+    saga = (await api.ask(SAGA, id=saga_id(row)))["saga"]
+    assert saga["retrySteps"] == ["AWAIT_CONDENSER_RESULT", "CHECK_CONDENSER", "AWAIT_USER_CONDENSER_INPUT"]
 
 
 async def test_a_finished_saga_shows_its_tasks_and_results(api: Api) -> None:

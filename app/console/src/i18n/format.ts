@@ -35,7 +35,7 @@ export function moment(iso: string, lang: Language): string {
 }
 
 export function clock(iso: string, lang: Language): string {
-  return new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(new Date(iso));
+  return new Intl.DateTimeFormat(lang, { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" }).format(new Date(iso));
 }
 
 export function day(iso: string, lang: Language): string {
