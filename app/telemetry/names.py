@@ -1,7 +1,6 @@
 """Operation names as a label: clients choose them freely, so only a bounded number of them is ever told apart."""
 
 import re
-from collections.abc import Collection
 
 from app.telemetry.metrics import OTHER
 
@@ -13,13 +12,12 @@ _SHAPE = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,59}")
 class OperationNames:
     """The names that are shown; all others are `other`.
 
-    With trusted documents the names are known. Else the first hundred count that known users sent and that ran: nobody
-    without a token fills the list, and a user who does loses names from the figures, nothing more.
+    The first hundred are shown that known users sent and that ran, where only trusted documents may run those of the
+    manifest alone. Nobody without a token fills the list; a user who does takes names from the figures, nothing more.
     """
 
-    def __init__(self, known: Collection[str] | None = None) -> None:
-        self._shown = set(known or ())
-        self._learns = known is None
+    def __init__(self) -> None:
+        self._shown: set[str] = set()
 
     def shown(self, name: str | None, *, trusted: bool) -> str:
         """The label for an operation; `trusted`: it ran, for a known user."""
@@ -27,7 +25,7 @@ class OperationNames:
             return UNNAMED
         if name in self._shown:
             return name
-        if self._learns and trusted and len(self._shown) < MOST_NAMES and _SHAPE.fullmatch(name):
+        if trusted and len(self._shown) < MOST_NAMES and _SHAPE.fullmatch(name):
             self._shown.add(name)
             return name
         return OTHER

@@ -57,11 +57,6 @@ def test_names_are_told_apart_up_to_a_limit_and_by_their_shape() -> None:
     assert OperationNames().shown(None, trusted=True) == "unnamed"
 
 
-def test_with_trusted_documents_only_their_names_are_shown() -> None:
-    names = OperationNames({"Start"})
-    assert [names.shown(name, trusted=True) for name in ("Start", "Another")] == ["Start", "other"]
-
-
 @pytest.mark.parametrize("path", ["/nowhere", "/static/../../secret", f"/{'a' * 500}"])
 async def test_addresses_that_are_no_route_share_a_label(api: Api, told: Told, path: str) -> None:
     await api.http.get(path)
