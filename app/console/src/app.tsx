@@ -6,6 +6,7 @@ import SagasPage from "./sagas/page";
 import { Shell } from "./shell/shell";
 
 /** The list comes with the first view; what draws graphs, forms and charts comes when it is asked for. */
+const IssuesPage = lazy(() => import("./issues/page"));
 const SagaPage = lazy(() => import("./saga/page"));
 
 export function App() {
@@ -18,6 +19,7 @@ export function App() {
           </Route>
           <Route path="/sagas" component={SagasPage} />
           <Route path="/sagas/:id">{({ id }) => <SagaPage key={id} id={decodeURIComponent(id)} />}</Route>
+          <Route path="/issues" component={IssuesPage} />
           <Route component={NoSuchPage} />
         </Switch>
       </Suspense>

@@ -28,6 +28,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </Link>
         <nav aria-label={words.nav.label}>
           <Tab href="/sagas">{words.nav.sagas}</Tab>
+          <Tab href="/issues">{words.nav.issues}</Tab>
           {graphiql !== null && <a href={graphiql}>{words.nav.api}</a>}
         </nav>
         <div className="shell-end">
