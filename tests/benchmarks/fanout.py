@@ -9,17 +9,12 @@ event's own time, which is taken within its transaction, to the arrival of its m
 import argparse
 import asyncio
 import json
-import os
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 from urllib.request import Request, urlopen
-
-import psutil
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from sagas.ids import SagaId
@@ -28,12 +23,13 @@ from sagas.store.database import Connection
 from schema import ids
 from tests.benchmarks.readers import Reader, Told, connect, disconnect
 from tests.benchmarks.report import Measure, less_is_better, more_is_better, percentile, show, spread
+from tests.benchmarks.server import PATIENCE_S, server
 from tests.benchmarks.workload import durable_server
 from tests.world import World, new_world
 
 NAME = "fanout"
+SERVERS = "tests.benchmarks.fanout_server"
 BURST = 20
-PATIENCE_S = 60.0
 CONNECTING = 50
 _QUERY = """subscription ($saga: ID!, $after: Int) {
   sagaEvents(sagaId: $saga, afterVersion: $after) {
@@ -58,37 +54,6 @@ class Options:
     rates: tuple[int, ...]
     seconds: float
     rounds: int
-
-
-class Server:
-    """A server process of the benchmark."""
-
-    def __init__(self, process: "subprocess.Popen[str]") -> None:
-        assert process.stdout is not None
-        self.port = int(process.stdout.readline())
-        self._process = psutil.Process(process.pid)
-
-    @property
-    def cpu_s(self) -> float:
-        times = self._process.cpu_times()
-        return float(times.user + times.system)
-
-    @property
-    def rss_mib(self) -> float:
-        return float(self._process.memory_info().rss) / 2**20
-
-
-@contextmanager
-def server(*arguments: str) -> Iterator[Server]:
-    """A server process for as long as it is used."""
-    command = [sys.executable, "-m", "tests.benchmarks.fanout_server", *arguments]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ)
-    try:
-        yield Server(process)
-    finally:
-        assert process.stdin is not None
-        process.stdin.close()
-        process.wait(timeout=PATIENCE_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +138,7 @@ class Burst:
 async def product_burst(url: str, saga: tuple[SagaId, int], readers: int) -> Burst:
     """One burst of events of one saga, to all its subscribers."""
     told = Told()
-    with server("product", url) as serving:
+    with server(SERVERS, "product", url) as serving:
         async with journal(url) as source:
             connected = await subscribed(serving.port, [saga] * readers, told)
             before, began = serving.cpu_s, asyncio.get_running_loop().time()
@@ -187,7 +152,7 @@ async def product_burst(url: str, saga: tuple[SagaId, int], readers: int) -> Bur
 async def bare_burst(readers: int, text: bytes) -> Burst:
     """The same number of messages of the same bytes, by a bare loop."""
     told = Told()
-    with server("bare") as serving:
+    with server(SERVERS, "bare") as serving:
         connected = [await connect(serving.port, "/graphql", (), told) for _ in range(readers)]
         await asyncio.sleep(0.5)
         before, began = serving.cpu_s, asyncio.get_running_loop().time()
@@ -236,7 +201,7 @@ async def measure(url: str, given: Options) -> list[Measure]:
 async def _at(url: str, what: str, watched: Sequence[tuple[SagaId, int]], rate: int, given: Options) -> list[Measure]:
     told, name = Told(), f"{what}_at_{rate}"
     distinct = list(dict.fromkeys(saga for saga, _ in watched))
-    with server("product", url) as serving:
+    with server(SERVERS, "product", url) as serving:
         async with journal(url) as source:
             readers = await subscribed(serving.port, watched, told)
             before, began = serving.cpu_s, asyncio.get_running_loop().time()
