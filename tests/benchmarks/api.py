@@ -24,6 +24,7 @@ from tests.world import World, new_world
 
 NAME = "api"
 KINDS = ("plain", "shipped", "product")
+ASKED = (READ, PAGE, BEGIN, INPUT)
 WARM_UP = 50
 Requests = Callable[[], bytes]
 
@@ -35,6 +36,7 @@ class Options:
     seconds: float
     connections: int
     rounds: int
+    sagas: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +114,15 @@ async def measure(url: str, given: Options) -> list[Measure]:
     """Each kind of request against each server, in turns."""
     numbers = count(2_000)
     async with new_world(url) as world:
-        waiting = await _waiting_sagas(world, 200)
-    found: list[Measure] = []
-    for asked in (READ, PAGE, BEGIN, INPUT):
-        loads: dict[str, list[Load]] = {kind: [] for kind in KINDS}
-        for _ in range(given.rounds):
-            for kind in KINDS:
-                with server("tests.benchmarks.api_server", kind, url) as serving:
+        waiting = await _waiting_sagas(world, given.sagas)
+    loads: dict[str, dict[str, list[Load]]] = {asked.name: {kind: [] for kind in KINDS} for asked in ASKED}
+    for _ in range(given.rounds):
+        for kind in KINDS:
+            with server("tests.benchmarks.api_server", kind, url) as serving:
+                for asked in ASKED:
                     requests = _requests(kind, asked, cycle(waiting), numbers)
-                    loads[kind].append(await loaded(serving, requests, _check(kind), given))
-        found += _figures(asked, loads)
-    return found
+                    loads[asked.name][kind].append(await loaded(serving, requests, _check(kind), given))
+    return [measure for asked in ASKED for measure in _figures(asked, loads[asked.name])]
 
 
 def _figures(asked: Asked, loads: Mapping[str, Sequence[Load]]) -> list[Measure]:
@@ -158,11 +158,12 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=5, help="for each kind of request (default: %(default)s)")
     parser.add_argument("--connections", type=int, default=16, help="at once (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="of each server in turn (default: %(default)s)")
+    parser.add_argument("--sagas", type=int, default=200, help="that are there before (default: %(default)s)")
     given = parser.parse_args()
-    if given.seconds <= 0 or given.connections < 1 or given.rounds < 1:
-        parser.error("--seconds, --connections and --rounds must be above 0")
+    if min(given.seconds, given.connections, given.rounds, given.sagas) <= 0:
+        parser.error("--seconds, --connections, --rounds and --sagas must be above 0")
     with durable_server() as url:
-        found = asyncio.run(measure(url, Options(given.seconds, given.connections, given.rounds)))
+        found = asyncio.run(measure(url, Options(given.seconds, given.connections, given.rounds, given.sagas)))
         show(found, as_json=given.json)
 
 

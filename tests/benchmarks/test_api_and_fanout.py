@@ -27,7 +27,7 @@ def test_every_subscriber_is_told_every_event() -> None:
 
 
 def test_each_kind_of_request_has_its_figures_beside_both_floors() -> None:
-    found = figures("tests.benchmarks.api", "--seconds", "0.2", "--connections", "2")
+    found = figures("tests.benchmarks.api", "--seconds", "0.1", "--connections", "2", "--sagas", "10")
     for what in ("saga_by_id", "page_of_50", "start", "advance"):
         assert found[f"{what}_per_second"]["ratio"] > 0
         assert found[f"{what}_per_second_to_strawberry_as_shipped"]["ratio"] > 0
