@@ -1,7 +1,7 @@
 """Projects full of everything that the API can show, and the people who may see some of it."""
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -10,7 +10,7 @@ from app.demo.sample import sample_files
 from schema import ids
 from tests.security.service import LiveService, let_in
 from tests.support import eventually_sync
-from tests.support_emulator import EmulatorProject
+from tests.support_emulator import EmulatorProject, EmulatorUser
 
 ROLES = {"guest": 10, "reporter": 20, "developer": 30, "maintainer": 40}
 STEP = "AWAIT_USER_CONDENSER_INPUT"
@@ -86,7 +86,13 @@ class Plant:
     tokens: Mapping[str, str]
 
 
-def new_plant(service: LiveService, word: str, *, visibility: str = "private") -> Plant:
+def new_plant(
+    service: LiveService,
+    word: str,
+    *,
+    visibility: str = "private",
+    token_of: Callable[[EmulatorUser], str] = lambda person: person.token,
+) -> Plant:
     """A project whose developer has brought two sagas as far as they go without a worker, and opened a merge request."""
     gitlab = service.gitlab
     people = {role: gitlab.create_user(f"{word}-{role}-{uuid4().hex[:6]}") for role in ROLES}
@@ -98,7 +104,7 @@ def new_plant(service: LiveService, word: str, *, visibility: str = "private") -
         visibility=visibility,
     )
     let_in(service, project.id)
-    tokens = {role: person.token for role, person in people.items()}
+    tokens = {role: token_of(person) for role, person in people.items()}
     everybody = [person.id for person in people.values()]
     for title, told in (
         (f"Tubes of the {word}", {"assignee_ids": everybody}),
