@@ -36,9 +36,11 @@ def watched(
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
     for name, facts in context.calculations.items():
+        places = [definition.order(step.name) for step in definition.steps if step.calculation == name]
+        if not places:
+            continue
         calculation = Calculation.from_json(definition.calculations[name])
-        last = max((definition.order(step.name) for step in definition.steps if step.calculation == name), default=-1)
-        passed = last < place
+        passed = max(places) < place
         committed = name == here.calculation and (here.action in _AFTER_THE_COMMIT or here.kind is StepKind.RESULT)
         if facts.input_blob is not None and (passed or committed):
             inputs[calculation.input_file] = facts.input_blob
