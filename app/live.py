@@ -138,6 +138,8 @@ class Hub:
         while True:
             try:
                 if position is None:
+                    # Versions may have gone back where the database was set back to a dump.
+                    self._told.clear()
                     position = await self._database.read(feed.present)
                     # From here on nothing is missed; what was before is each subscription's own first read.
                     self.resync()

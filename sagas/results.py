@@ -27,6 +27,7 @@ class TaskChange:
     status: TaskStatus
     published: bool = False
     finished: bool = False
+    commit_hash: str | None = None
     input_blobs: Mapping[str, Any] | None = None
     output_blob: str | None = None
     output_commit: str | None = None

@@ -7,6 +7,7 @@ otherwise. Debian's server stands beside it for tests that must hold on an older
 import asyncio
 import os
 import shutil
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from psycopg.sql import SQL, Identifier
 from sqlalchemy import make_url
 
 from app.adapters.embedded import PostgresServer
+from app.adapters.postgres_programs import wheel_programs
 from app.migrate import migrate
 
 TEST_DATABASE_URL = "ORCHESTRATOR_TEST_DATABASE_URL"
@@ -43,6 +45,21 @@ class TestServer:
             yield self._url_of(name)
         finally:
             self._drop(name)
+
+    def dump(self, url: str, into: Path) -> None:
+        """`pg_dump` of a database of ours, as it is at one moment; its processes need not notice."""
+        self._program("pg_dump", "--format=custom", f"--file={into}", url)
+
+    def restore(self, url: str, dump: Path) -> None:
+        """Set a database of ours back to a dump; whoever is connected is cut off."""
+        name = str(make_url(url).database)
+        self._drop(name)
+        self._create(name, "template0")
+        self._program("pg_restore", "--exit-on-error", f"--dbname={url}", str(dump))
+
+    @staticmethod
+    def _program(name: str, *arguments: str) -> None:
+        subprocess.run([str(wheel_programs() / name), *arguments], check=True)
 
     def make_template(self) -> None:
         self._create(self.template, "template1")

@@ -43,7 +43,8 @@ UPDATE calculation_task SET
     output_blob = coalesce($6, output_blob),
     output_commit = coalesce($7, output_commit),
     result = coalesce($8, result),
-    error = $9
+    error = $9,
+    commit_hash = coalesce($10, commit_hash)
 WHERE id = $1
 """
 _CONSUME = "UPDATE signal SET consumed_at = clock_timestamp() WHERE id = ANY($1::uuid[]) AND consumed_at IS NULL"
@@ -133,4 +134,5 @@ def _task_change_arguments(task: TaskChange) -> tuple[Any, ...]:
         task.output_commit,
         None if task.result is None else dict(task.result),
         task.error,
+        task.commit_hash,
     )

@@ -4,13 +4,15 @@ import asyncio
 import copy
 import json
 from typing import Any, cast
+from uuid import UUID
 
 import pytest
 
 from sagas.errors import RefusalCode, RefusedError, TerminalError, UnknownOutcomeError
-from sagas.ids import SagaId
+from sagas.ids import SagaId, effect_key, task_id
 from sagas.models import EventType, SagaStatus
 from sagas.ports import TaskReport, TaskState
+from tests.support import eventually
 from tests.world import CATALOGUE, COLLEAGUE, ENGINEER, World, new_world
 
 BRANCH = "issue/1-test"
@@ -187,3 +189,45 @@ async def test_sagas_of_an_older_definition_finish_under_their_own(world: World,
         done = await world.run_through(saga.id)
     assert done.definition_version == world.definitions.current["balance"].version
     assert EventType.COMPLETED in await world.types(saga.id)
+
+
+async def test_a_result_that_came_before_the_database_was_set_back_is_taken(world: World) -> None:
+    """Its task has the same id again, and its worker drops what he has done: nobody would push a second time."""
+    saga = await world.start()
+    async with world.running():
+        await world.reaches(saga.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+        task = task_id(effect_key(SagaId(saga.id), "DISPATCH_CONDENSER", 1))
+        world.forge.write(world.project, BRANCH, "condenser_input.json", json.dumps({"load": 5}))
+        result = world.forge.write(
+            world.project, BRANCH, "condenser_output.json", "{}", trailers={"Correlation-Id": str(task)}
+        )
+        await world.pushed(BRANCH)
+        shown = "SELECT document FROM draft WHERE saga_id = $1"
+        await eventually(lambda: _shows(world, shown, saga.id))
+        await world.give(saga.id, "condenser")
+        await world.reaches(saga.id, "AWAIT_USER_FEEDWATER_HEATERS_INPUT", SagaStatus.AWAITING_INPUT)
+    kept = await world.database.read(lambda c: c.fetchrow("SELECT status, output_commit FROM calculation_task"))
+    assert tuple(kept or ()) == ("SUCCEEDED", result.sha)
+    assert {message.id for message in world.publisher.published} == {task}
+
+
+@pytest.mark.parametrize("load", [4, 6])
+async def test_a_result_of_the_same_task_from_other_inputs_is_not_taken(world: World, load: int) -> None:
+    saga = await world.start()
+    async with world.running():
+        await world.reaches(saga.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+        task = task_id(effect_key(SagaId(saga.id), "DISPATCH_CONDENSER", 1))
+        world.forge.write(world.project, BRANCH, "condenser_input.json", json.dumps({"load": load}))
+        world.forge.write(world.project, BRANCH, "condenser_output.json", "{}", trailers={"Correlation-Id": str(task)})
+        await world.pushed(BRANCH)
+        await eventually(lambda: _shows(world, "SELECT document FROM draft WHERE saga_id = $1", saga.id, load))
+        await world.give(saga.id, "condenser")
+        waiting = await world.reaches(saga.id, "AWAIT_CONDENSER_RESULT", SagaStatus.AWAITING_RESULT)
+        await world.work(saga.id, "condenser", {"fresh": True})
+        await world.reaches(saga.id, "AWAIT_USER_FEEDWATER_HEATERS_INPUT", SagaStatus.AWAITING_INPUT)
+    assert world.publisher.last().commit_hash == waiting.context["head"]
+
+
+async def _shows(world: World, query: str, saga_id: UUID, load: int = 5) -> bool:
+    shown = await world.database.read(lambda connection: connection.fetchval(query, saga_id))
+    return bool(shown == {"load": load})

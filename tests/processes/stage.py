@@ -67,6 +67,8 @@ class Stage:
     lease_s: float = 1.0
     processes: dict[str, ServiceProcess] = field(default_factory=dict)
     ports: dict[str, int] = field(default_factory=dict)
+    received: list[str] = field(default_factory=list)
+    """The ids of the tasks that workers were sent, in order, doubles included."""
 
     def __post_init__(self) -> None:
         name = uuid4().hex[:10]
@@ -166,10 +168,10 @@ class Stage:
             yield opened
 
     @contextmanager
-    def worker(self) -> Iterator[list[str]]:
-        """A worker at work; yields the ids of the tasks that it was sent, doubles included."""
-        with working(self.broker, self.emulator, self.project.id, self._workers_token) as received:
-            yield received
+    def worker(self) -> Iterator[None]:
+        """A worker at work, which knows the tasks of those before it."""
+        with working(self.broker, self.emulator, self.project.id, self._workers_token, self.received):
+            yield
 
     @property
     def broker(self) -> Broker:

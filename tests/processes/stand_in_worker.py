@@ -11,10 +11,9 @@ from tests.support_emulator import Emulator
 
 
 @contextmanager
-def working(broker: Broker, emulator: Emulator, project_id: int, token: str) -> Iterator[list[str]]:
-    """Yields the task ids received, in order, doubles included; a task that comes twice is worked on once."""
+def working(broker: Broker, emulator: Emulator, project_id: int, token: str, received: list[str]) -> Iterator[None]:
+    """Adds the ids of the tasks that come to `received`, doubles included; one that is there already is dropped."""
     ended = Event()
-    received: list[str] = []
 
     def work() -> None:
         with broker.channel() as channel:
@@ -38,7 +37,7 @@ def working(broker: Broker, emulator: Emulator, project_id: int, token: str) -> 
     thread = Thread(target=work)
     thread.start()
     try:
-        yield received
+        yield
     finally:
         ended.set()
         thread.join()
