@@ -319,6 +319,44 @@ def test_a_revert_is_recognised_when_done_twice_or_in_conflict(emulator: Emulato
     assert head != third
 
 
+@pytest.mark.parametrize(("verb", "past"), [("revert", "reverted"), ("cherry_pick", "cherry-picked")])
+def test_what_cannot_be_replayed_has_gitlabs_text_and_code_and_commits_nothing(
+    emulator: Emulator, project: Project, send: Post, verb: str, past: str
+) -> None:
+    project.branches.create({"branch": "undo", "ref": "main"})
+    second = emulator.commit(project.id, "undo", {"x.txt": "2\n"})
+    head = emulator.commit(project.id, "undo", {"x.txt": "3\n"})
+    text = (
+        f"Sorry, we cannot {verb.replace('_', '-')} this commit automatically. This commit may already have been {past}, "
+        "or a more recent commit may have updated some of its content."
+    )
+    refused = {"message": text, "error_code": "conflict"}
+    address = f"/repository/commits/{second}/{verb}"
+    answer = send("POST", address, {"branch": "undo"})
+    assert (answer.status_code, answer.json()) == (400, refused)
+    dry = send("POST", address, {"branch": "undo", "dry_run": True})
+    assert (dry.status_code, dry.json()) == (400, refused | {"dry_run": "error"})
+    assert send("POST", address, {"branch": "nope"}).json() == {"message": "404 Branch Not Found"}
+    unknown = send("POST", f"/repository/commits/{'f' * 40}/{verb}", {"branch": "undo"})
+    assert (unknown.status_code, unknown.json()) == (404, {"message": "404 Commit Not Found"})
+    project.branches.create({"branch": "fresh", "ref": second if verb == "revert" else "main"})
+    fine = send("POST", address, {"branch": "fresh", "dry_run": True})
+    assert (fine.status_code, fine.json()) == (200, {"dry_run": "success"})
+    assert project.branches.get("undo").commit["id"] == head
+    assert project.branches.get("fresh").commit["id"] == (
+        second if verb == "revert" else project.commits.get("main").id
+    )
+
+
+def test_a_range_that_is_none_and_a_project_of_no_fork_are_refused(send: Post, branch: str) -> None:
+    bad = send("GET", "/repository/commits?ref_name=a%20b")
+    assert (bad.status_code, bad.json()) == (400, {"message": "ref_name is invalid"})
+    body = {"branch": branch, "commit_message": "x", "actions": [action(content="x")], "start_project": 999}
+    stranger = send("POST", "/repository/commits", body)
+    assert stranger.status_code == 403
+    assert stranger.json()["message"].startswith("403 Forbidden - Project is not included in the fork network for ")
+
+
 def test_a_cherry_pick_names_its_source(emulator: Emulator, project: Project) -> None:
     project.branches.create({"branch": "from", "ref": "main"})
     project.branches.create({"branch": "to", "ref": "main"})
