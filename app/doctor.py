@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from app.adapters.celery_publisher import CeleryPublisher
 from app.migrate import current_revision, is_behind, newest_revision
 from app.settings import Settings
+from app.startup import NotStartedError, database_in_words
 from gitlab_facade import GitLabFacade
 from sagas.catalogue import Catalogue
 from sagas.errors import SagaError
@@ -91,24 +92,30 @@ async def _asked(what: str, ask: Callable[[], Awaitable[Finding]]) -> Finding:
     except TimeoutError:
         return missing(what, f"does not answer within {_PATIENCE:g} s.")
     except SagaError as error:
-        return missing(what, error.message)
+        return missing(what, _sentence(error.message))
+    except NotStartedError as error:
+        return missing(what, str(error))
     except Exception as error:  # noqa: BLE001 - whatever it is, this thing does not work
-        return missing(what, f"{type(error).__name__}: {error}")
+        return missing(what, _sentence(f"{type(error).__name__}: {error}"))
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 async def _database(settings: Settings, stack: AsyncExitStack) -> tuple[list[Finding], Database | None]:
     opened: list[Database] = []
 
     async def ask() -> Finding:
-        database = await Database.open(settings.database_url, size=2)
+        with database_in_words():
+            database = await Database.open(settings.database_url, size=2)
         stack.push_async_callback(database.close)
         opened.append(database)
         return fine("database", "answers.")
 
     answered = await _asked("database", ask)
     if not opened:
-        text = f"{answered.text} Start PostgreSQL or mend ORCHESTRATOR_DATABASE_URL."
-        return [missing("database", text)], None
+        return [answered], None
     migrated = await _asked("migrations", lambda: _migrated(opened[0].engine))
     return [answered, migrated], opened[0] if migrated.fine else None
 
@@ -133,7 +140,7 @@ async def _broker(settings: Settings) -> Finding:
     try:
         await publisher.ping()
     except SagaError as error:
-        return missing("broker", f"{error.message} Start it or mend ORCHESTRATOR_BROKER_URL.")
+        return missing("broker", f"{_sentence(error.message)} Start it or mend ORCHESTRATOR_BROKER_URL.")
     finally:
         await publisher.aclose()
     return fine("broker", "answers.")
@@ -143,9 +150,8 @@ async def _gitlab(settings: Settings, forge: GitLabFacade) -> Finding:
     try:
         version = await forge.version()
     except SagaError as error:
-        wrong = (
-            f"{error.message} Look at ORCHESTRATOR_GITLAB_URL ({settings.gitlab_url}) and ORCHESTRATOR_GITLAB_TOKEN."
-        )
+        look = f"Look at ORCHESTRATOR_GITLAB_URL ({settings.gitlab_url}) and ORCHESTRATOR_GITLAB_TOKEN."
+        wrong = f"{_sentence(error.message)} {look}"
         return missing("GitLab", wrong)
     return fine("GitLab", f"answers at {settings.gitlab_url}, version {version}.")
 

@@ -1,13 +1,14 @@
 """The service as a process: `create_app` is what a server of ASGI applications serves."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 
 from app.origins import LOOPBACK_HOSTS, WebAccess
 from app.services import Services, running
 from app.settings import AuthMode, Settings
+from app.startup import NotStartedError
 from app.telemetry import open_telemetry
 from app.web import build_app
 from app.wiring import engine_settings, open_services
@@ -21,14 +22,26 @@ def create_app(settings: Settings) -> FastAPI:
 
     @asynccontextmanager
     async def opened() -> AsyncIterator[Services]:
-        async with open_services(settings, telemetry) as services:
-            if engine is None:
-                yield services
-                return
-            async with running(services.engine(engine)):
-                yield services
+        with _noted_on(app):
+            async with open_services(settings, telemetry) as services:
+                if engine is None:
+                    yield services
+                    return
+                async with running(services.engine(engine)):
+                    yield services
 
-    return build_app(opened, web_access(settings), telemetry, settings.limits)
+    app = build_app(opened, web_access(settings), telemetry, settings.limits)
+    return app
+
+
+@contextmanager
+def _noted_on(app: FastAPI) -> Iterator[None]:
+    """Keep what prevented the start: an ASGI server is told a trace, and the command wants the words."""
+    try:
+        yield
+    except NotStartedError as failure:
+        app.state.not_started = failure
+        raise
 
 
 def web_access(settings: Settings) -> WebAccess:

@@ -15,6 +15,7 @@ from app.demo_user import DemoUserByName
 from app.live import Hub
 from app.services import Services, assemble
 from app.settings import PREFIX, AuthMode, Settings, SettingsError
+from app.startup import database_in_words
 from app.telemetry import Telemetry
 from gitlab_facade import GitLabFacade
 from gitlab_facade.webhook import WebhookVerifier
@@ -37,10 +38,12 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
     """
     catalogue = Catalogue.load(settings.catalogue)
     async with AsyncExitStack() as stack:
-        database = await Database.open(settings.database_url, size=settings.database_pool_size)
+        with database_in_words():
+            database = await Database.open(settings.database_url, size=settings.database_pool_size)
         stack.push_async_callback(database.close)
         definitions = DefinitionStore(database)
-        await definitions.register(shipped_definitions(catalogue).values())
+        with database_in_words():
+            await definitions.register(shipped_definitions(catalogue).values())
         forge = _forge(settings, telemetry)
         stack.push_async_callback(forge.aclose)
         publisher = CeleryPublisher(

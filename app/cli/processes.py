@@ -29,7 +29,20 @@ def serve_api(given: Mapping[str, Any]) -> None:
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     config = server_config(app, host=settings.host, port=settings.port, ws_max_size=settings.limit_body)
-    Server(config, tell_ready).run()
+    server = Server(config, tell_ready)
+    logging.getLogger("uvicorn.error").addFilter(_no_trace)
+    try:
+        server.run()
+    except SystemExit:
+        not_started: Exception | None = getattr(app.state, "not_started", None)
+        if not_started is not None:
+            raise not_started from None
+        raise
+
+
+def _no_trace(record: logging.LogRecord) -> bool:
+    """Of a start that failed the command tells the words."""
+    return "NotStartedError" not in record.getMessage()
 
 
 def run_engine() -> None:
@@ -62,9 +75,11 @@ def run_migrations() -> str:
     """`migrate`; what was done, in words."""
     from app.adapters.celery_config import install_pgmq  # noqa: PLC0415 - other commands do without
     from app.migrate import migrate, newest_revision  # noqa: PLC0415 - as above
+    from app.startup import database_in_words  # noqa: PLC0415 - as above
 
     settings = load_database_settings()
-    asyncio.run(migrate(settings.database_url))
+    with database_in_words():
+        asyncio.run(migrate(settings.database_url))
     install_pgmq(settings.database_url)
     return f"The database is at revision {newest_revision()}."
 
@@ -87,6 +102,9 @@ def run_doctor(projects: tuple[str, ...], *, fix_hooks: bool) -> int:
     """`doctor`; the number of things that are missing, at most 1 as an exit status."""
     from app.doctor import examine  # noqa: PLC0415 - other commands do without
 
+    # What is away is told as a finding; the libraries' own complaints about it are not wanted beside.
+    configure_logging("ERROR")
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)
     findings = asyncio.run(examine(load_settings(), projects, fix_hooks=fix_hooks))
     for finding in findings:
         colour = typer.colors.GREEN if finding.fine else typer.colors.RED

@@ -17,8 +17,11 @@ def fail(message: str, status: int = 1) -> NoReturn:
 def told_in_words() -> Iterator[None]:
     """Turns the errors that a user can mend into words; anything else keeps its trace."""
     from app.settings import SettingsError  # noqa: PLC0415 - pydantic is slow to load
+    from app.startup import NotStartedError  # noqa: PLC0415 - as above
 
     try:
         yield
+    except NotStartedError as error:
+        fail(str(error))
     except SettingsError as error:
         fail(f"{error}\n`orchestrator demo` needs no settings; docs/settings.md lists them all.", 2)

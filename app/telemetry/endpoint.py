@@ -18,6 +18,7 @@ from starlette.routing import Route
 
 from app.origins import LOOPBACK_HOSTS
 from app.setting_types import Address
+from app.startup import NotStartedError
 from app.telemetry import Telemetry
 from app.telemetry.metrics import Metrics
 
@@ -50,8 +51,11 @@ def _may_read(request: Request, token: str | None) -> bool:
 
 @asynccontextmanager
 async def metrics_listener(address: Address, telemetry: Telemetry, metrics: Metrics) -> AsyncIterator[int]:
-    """The route alone on an address of its own; its port. Raises OSError where the address cannot be had."""
-    bound = socket.create_server((address.host, address.port), family=address.family)
+    """The route alone on an address of its own; its port. Raises NotStartedError where the address cannot be had."""
+    try:
+        bound = socket.create_server((address.host, address.port), family=address.family)
+    except OSError as taken:
+        raise NotStartedError(f"ORCHESTRATOR_METRICS_LISTEN: {address.host}:{address.port}: {taken}.") from taken
     server = _Server(
         uvicorn.Config(
             Starlette(routes=[metrics_route(telemetry, metrics)], middleware=_own_names(telemetry)),

@@ -32,6 +32,7 @@ DRIVER_ERRORS = (GitlabError, requests.RequestException, HTTPError)
 """Everything that python-gitlab and the library beneath it raise of themselves."""
 
 _LONGEST_TEXT = 500
+_POOLS = ("HTTPConnection", "HTTPSConnection")
 
 # GitLab has no codes for these; the texts are those of its commit and branch services.
 _FILE_CHANGED = re.compile(
@@ -103,12 +104,20 @@ def is_missing(error: GitlabError, *what: str) -> bool:
 
 
 def _network_error(error: requests.RequestException | HTTPError, *, write: bool) -> SagaError:
-    text = f"GitLab does not answer: {type(error).__name__}: {str(error)[:_LONGEST_TEXT]}"
+    text = f"GitLab does not answer: {_reason(error)[:_LONGEST_TEXT]}"
     if never_sent(error):
         return RetryableError(UNAVAILABLE, text)
     if is_network(error):
         return _lost(text, write=write)
     return TerminalError(REJECTED, f"The request to GitLab is not a valid one: {error}")
+
+
+def _reason(error: requests.RequestException | HTTPError) -> str:
+    """What went wrong on the way, without the objects that urllib3 puts around it."""
+    inner = error.args[0] if error.args else error
+    reason = getattr(inner, "reason", None) or inner
+    text = str(reason)
+    return text.partition("): ")[2] if text.startswith(_POOLS) else text or type(error).__name__
 
 
 def is_network(error: Exception) -> bool:

@@ -1,5 +1,7 @@
 """Every kind of fault becomes the engine's error that fits it."""
 
+import socket
+
 import pytest
 import requests
 from gitlab.exceptions import (
@@ -131,3 +133,19 @@ def test_only_gitlabs_own_404_means_missing() -> None:
     assert not is_missing(_http(404, b"<html>404</html>"), "File")
     assert not is_missing(_http(404, "404 Commit Not Found"), "File")
     assert not is_missing(_http(400, "404 File Not Found", kind=GitlabHttpError), "File")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9/api/v4/user", "http://no-such-host.invalid/api/v4/user"])
+def test_what_keeps_gitlab_from_answering_is_told_in_words_and_without_the_address(url: str) -> None:
+    with pytest.raises(requests.ConnectionError) as failure:
+        requests.get(url, timeout=5)
+    text = engine_error(failure.value, write=False).message
+    assert text.startswith("GitLab does not answer: Failed to ")
+    assert "Connection" not in text.replace("Connection refused", "")
+    assert "/api/v4" not in text
+
+
+def test_a_read_that_timed_out_says_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(requests.Timeout) as failure:
+        requests.get(f"http://127.0.0.1:{silent.getsockname()[1]}/", timeout=0.1)
+    assert "Read timed out" in engine_error(failure.value, write=False).message

@@ -133,6 +133,32 @@ def test_stuck_asks_the_running_demos_database_and_says_where_it_cannot_ask(tmp_
     assert "hush-hush" not in away.stderr
 
 
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("engine",), ("migrate",)])
+def test_a_database_that_is_away_is_told_in_words_and_nothing_starts(command: tuple[str, ...], tmp_path: Path) -> None:
+    settings = {
+        "DATABASE_URL": f"postgresql://me:hush-hush@127.0.0.1:{free_port()}/x",
+        "GITLAB_URL": f"http://127.0.0.1:{free_port()}",
+        "GITLAB_TOKEN": "hush-hush",
+    }
+    result = orchestrator(*command, cwd=tmp_path, **settings)
+    assert result.returncode == 1
+    assert "The database does not answer: " in result.stderr
+    assert "mend ORCHESTRATOR_DATABASE_URL" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert "hush-hush" not in result.stdout + result.stderr
+
+
+@pytest.mark.parametrize("command", [("serve", "--port", "0"), ("engine",)])
+def test_a_database_that_was_never_migrated_is_told_with_what_helps(
+    command: tuple[str, ...], empty_database_url: str, tmp_path: Path
+) -> None:
+    settings = {"DATABASE_URL": empty_database_url, "GITLAB_URL": "http://127.0.0.1:9", "GITLAB_TOKEN": "x"}
+    result = orchestrator(*command, cwd=tmp_path, **settings)
+    assert result.returncode == 1
+    assert "run `orchestrator migrate`" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_doctor_says_what_is_away_and_ends_non_zero(tmp_path: Path) -> None:
     settings = {
         "DATABASE_URL": f"postgresql://me:pw@127.0.0.1:{free_port()}/x",
@@ -143,7 +169,9 @@ def test_doctor_says_what_is_away_and_ends_non_zero(tmp_path: Path) -> None:
     assert result.returncode == 1
     for what in ("database", "broker", "GitLab"):
         assert f"MISSING  {what}: " in result.stdout
+    assert "Connection refused. Start" in result.stdout or "Connect call failed" in result.stdout
     assert "mend ORCHESTRATOR_DATABASE_URL" in result.stdout
+    assert result.stderr == "", "what is away is told once, as a finding"
     assert "ok       catalogue: knows condenser, feedwater_heaters, balance." in result.stdout
     assert "hush-hush" not in result.stdout
 

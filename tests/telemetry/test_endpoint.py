@@ -4,6 +4,7 @@ import httpx
 import pytest
 
 from app.setting_types import Address
+from app.startup import NotStartedError
 from app.telemetry.endpoint import metrics_listener
 from app.telemetry.standing import StandingCollector
 from sagas.errors import RetryableError
@@ -58,7 +59,7 @@ async def test_an_address_of_its_own_answers_metrics_and_nothing_else(told: Told
         rebound = await http.get("/metrics", headers={"Host": "evil.example.com"})
         assert rebound.status_code == 400
         assert "orchestrator_" not in rebound.text
-        with pytest.raises(OSError, match="in use"):
+        with pytest.raises(NotStartedError, match=r"METRICS_LISTEN.*in use"):
             async with metrics_listener(Address("127.0.0.1", port), told.telemetry, told.telemetry.metrics):
                 raise AssertionError("never reached")
 
