@@ -5,28 +5,34 @@ spoken to whoever asks for it, and only then does the status code tell of errors
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
-from graphql import GraphQLError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
 from starlette.websockets import WebSocket
-from strawberry.exceptions import ConnectionRejectionError
+from strawberry.exceptions import ConnectionRejectionError, MissingQueryError
 from strawberry.fastapi import BaseContext, GraphQLRouter
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.http.base import BaseRequestProtocol
 from strawberry.http.types import QueryParams
-from strawberry.schema.exceptions import InvalidOperationTypeError
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import (
+    GRAPHQL_SSE_PROTOCOL,
+    GRAPHQL_TRANSPORT_WS_PROTOCOL,
+    MULTIPART_SUBSCRIPTION_PROTOCOL,
+)
 from strawberry.types import ExecutionResult
+from strawberry.types.graphql import OperationType
 from strawberry.types.unset import UNSET, UnsetType
 
 from app.auth import Authenticator, UnauthenticatedError
 from app.explorer import explorer_page
-from app.graphql_ws import UncheckableCredentialsError, WebSocketHandler
+from app.graphql_stream import TRANSPORTS, PatientStream, counted, transport_of, while_known
+from app.graphql_ws import MOST_CONNECTIONS, UncheckableCredentialsError, WebSocketHandler
 from app.http_limits import refused_status, tell_rate, too_large
 from app.identity import identify, language_of, token_of_init
 from app.patient_socket import PatientWebSocketAdapter
@@ -36,7 +42,7 @@ from sagas.ports import User
 from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
-from schema.errors import BAD_USER_INPUT
+from schema.errors import BAD_USER_INPUT, LIMIT_EXCEEDED, api_error
 from schema.limits import Limits
 from schema.shared_streams import SharedStreams
 from schema.sharing import Shareable, shareable
@@ -44,7 +50,11 @@ from schema.trusted import with_name_among_extensions
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-TRANSPORT_WS = "graphql-transport-ws"
+SUBSCRIBE = (
+    "A subscription is a stream: use a websocket with the subprotocol `graphql-transport-ws`, or POST it with "
+    "`Accept: text/event-stream` or Apollo's `Accept: multipart/mixed;boundary=graphql;subscriptionSpec=1.0`."
+)
+PROTOCOLS = (GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL, MULTIPART_SUBSCRIPTION_PROTOCOL)
 
 
 class RequestContext(Context, BaseContext):
@@ -89,6 +99,7 @@ class Router(GraphQLRouter[RequestContext, None]):
 
     graphql_transport_ws_handler_class = WebSocketHandler
     websocket_adapter_class = PatientWebSocketAdapter
+    stream_transport_classes_by_protocol = TRANSPORTS
     shows_graphiql = True
 
     @cached_property
@@ -104,7 +115,7 @@ class Router(GraphQLRouter[RequestContext, None]):
 
     @cached_property
     def connections(self) -> set[object]:
-        """The websockets that are open in this process."""
+        """The websockets and streams that are open in this process."""
         return set()
 
     async def run(self, request: Request | WebSocket, *args: Any, **kwargs: Any) -> Any:
@@ -154,6 +165,8 @@ class Router(GraphQLRouter[RequestContext, None]):
         if request.method == "POST" and _content_type(request) != JSON:
             raise HTTPException(415, f"Send the request as {JSON}.")
         parsed = await super().parse_http_body(request)
+        if request.method == "GET" and isinstance(parsed, GraphQLRequestData) and parsed.protocol != "http":
+            raise HTTPException(405, "Ask for a stream by POST: what a foreign page may send unasked opens none.")
         if isinstance(parsed, GraphQLRequestData) and not isinstance(parsed.operation_name, str | None):
             raise HTTPException(400, "The GraphQL operation's `operationName` must be a string or null, if provided.")
         return parsed
@@ -168,6 +181,54 @@ class Router(GraphQLRouter[RequestContext, None]):
     def parse_query_params(self, params: QueryParams) -> dict[str, Any]:
         """The parts of a request by GET."""
         return with_name_among_extensions(super().parse_query_params(params))
+
+    async def execute_single(
+        self,
+        request: Request,
+        request_adapter: AsyncHTTPRequestAdapter,
+        sub_response: Response,
+        context: RequestContext,
+        root_value: None,
+        request_data: GraphQLRequestData,
+    ) -> ExecutionResult:
+        """Run an operation that has one answer; mutations only by POST, subscriptions only as streams."""
+        by_get = request_adapter.method == "GET"
+        try:
+            return await self.schema.execute(
+                request_data.query,
+                root_value=root_value,
+                variable_values=request_data.variables,
+                context_value=context,
+                operation_name=request_data.operation_name,
+                allowed_operation_types=(OperationType.QUERY,)
+                if by_get
+                else (OperationType.QUERY, OperationType.MUTATION),
+                operation_extensions=request_data.extensions,
+            )
+        except CannotGetOperationTypeError as unknown:
+            raise HTTPException(400, unknown.as_http_error_reason()) from unknown
+        except MissingQueryError as missing:
+            raise HTTPException(400, "No GraphQL query found in the request") from missing
+        except InvalidOperationTypeError as wrong:
+            if wrong.operation_type is OperationType.SUBSCRIPTION:
+                raise HTTPException(406, SUBSCRIBE) from wrong
+            raise HTTPException(405, wrong.as_http_error_reason(request_adapter.method)) from wrong
+
+    async def create_streaming_response(
+        self,
+        request: Request,
+        stream: Callable[[], AsyncIterator[str]],
+        sub_response: Response,
+        headers: Mapping[str, str],
+    ) -> Response:
+        """Stream, as long as there is room and the credentials hold."""
+        del sub_response
+        context: RequestContext = request.state.graphql
+        if len(self.connections) >= MOST_CONNECTIONS:
+            return _answer(request, 503, LIMIT_EXCEEDED, "Too many connections: try again later.", {"Retry-After": "5"})
+        chunks = cast("AsyncGenerator[str, None]", stream())
+        told = while_known(chunks, transport_of(headers), self.encode_json_string, lambda: self.still_known(context))
+        return PatientStream(counted(told, self.connections), headers=headers)
 
     async def on_ws_connect(self, context: RequestContext) -> UnsetType:
         """Who is connecting: by the payload of `connection_init`, or else by the header of the handshake."""
@@ -216,12 +277,13 @@ def _content_type(request: AsyncHTTPRequestAdapter) -> str:
 
 
 def _refusal(request: Request, refused: HTTPException) -> Response:
-    error = GraphQLError(refused.reason, extensions={"code": BAD_USER_INPUT})
-    body = json.dumps({"errors": [error.formatted]})
-    # A mutation by GET: the method is what is wrong.
-    not_by_get = request.method == "GET" and isinstance(refused.__cause__, InvalidOperationTypeError)
-    status = 405 if not_by_get else refused.status_code
-    headers = {"Allow": "POST" if not_by_get else "GET, POST"} if status == 405 else {}
+    allow = "POST" if request.method == "GET" else "GET, POST"
+    headers = {"Allow": allow} if refused.status_code == 405 else {}
+    return _answer(request, refused.status_code, BAD_USER_INPUT, refused.reason, headers)
+
+
+def _answer(request: Request, status: int, code: str, message: str, headers: Mapping[str, str]) -> Response:
+    body = json.dumps({"errors": [api_error(code, message).formatted]})
     return Response(body, status, headers, f"{media_type(request)}; charset=utf-8")
 
 

@@ -5,6 +5,7 @@ read is ended by the application (`app.graphql_ws`), and here its socket goes wi
 """
 
 import asyncio
+import os
 import socket
 from collections.abc import Callable
 from typing import Any
@@ -18,6 +19,8 @@ from schema.limits import SHIPPED
 
 PING_EVERY_S = 20.0
 PING_PATIENCE_S = 20.0
+UNTAKEN_S = 20.0
+"""How long the kernel keeps a connection whose peer takes nothing; streams send a heartbeat each 10 s."""
 LINGER_S = 1.0
 """How long what is still unsent may take once a connection has ended."""
 _TRY_AGAIN_LATER = 1013
@@ -58,8 +61,28 @@ class Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to listen."""
         await super().startup(sockets)
+        for server in self.servers:
+            for listener in server.sockets:
+                _end_what_is_not_taken(listener.fileno())
         if self.started:
             self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop. Streams would never end by themselves; clients take a broken one for a reason to come again."""
+        for connection in list(self.server_state.connections):
+            cycle = getattr(connection, "cycle", None)
+            if cycle is not None and cycle.response_started and not cycle.response_complete:
+                connection.transport.abort()
+        await super().shutdown(sockets)
+
+
+def _end_what_is_not_taken(descriptor: int) -> None:
+    """Have the kernel end connections whose peer takes nothing of what was sent; accepted sockets inherit it."""
+    option = getattr(socket, "TCP_USER_TIMEOUT", None)
+    # uvloop's sockets have no options: a twin of it has.
+    with socket.socket(fileno=os.dup(descriptor)) as listener:
+        if option is not None and listener.family in {socket.AF_INET, socket.AF_INET6}:
+            listener.setsockopt(socket.IPPROTO_TCP, option, int(UNTAKEN_S * 1000))
 
 
 def server_config(app: ASGIApp, **given: Any) -> uvicorn.Config:

@@ -12,7 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import explorer, health, rest, webhooks
-from app.graphql_http import TRANSPORT_WS, Router, media_type, request_context
+from app.graphql_http import PROTOCOLS, Router, media_type, request_context
 from app.graphql_ws import WebSocketHandler
 from app.http_limits import AnnouncedBody
 from app.logs import bound
@@ -65,7 +65,7 @@ def build_app(
         schema if telemetry is None else observed_schema(telemetry),
         graphql_ide="graphiql",
         context_getter=request_context,
-        subscription_protocols=[TRANSPORT_WS],
+        subscription_protocols=PROTOCOLS,
         allowed_origins=access.origins,
         max_subscriptions_per_connection=limits.subscriptions_per_connection,
     )

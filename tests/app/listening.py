@@ -13,7 +13,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 from websockets.typing import Origin, Subprotocol
 
-from app.server import server_config
+from app.server import Server, server_config
 from tests.support import eventually
 
 PROTOCOL = Subprotocol("graphql-transport-ws")
@@ -23,7 +23,7 @@ PATIENCE = 10.0
 @asynccontextmanager
 async def listening(app: FastAPI, **given: Any) -> AsyncIterator["Listener"]:
     """The app, whose lifespan has begun already, on a free port of loopback; `given` are uvicorn's settings."""
-    server = uvicorn.Server(server_config(app, lifespan="off", timeout_graceful_shutdown=2, **given))
+    server = Server(server_config(app, lifespan="off", timeout_graceful_shutdown=2, **given))
     with socket.create_server(("127.0.0.1", 0)) as bound:
         port = bound.getsockname()[1]
         task = asyncio.create_task(server._serve([bound]))
