@@ -21,12 +21,12 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from sagas.definition import DefinitionError
+from sagas.definition import DefinitionError, SagaDefinition
 from sagas.errors import Problem
 from sagas.ports import Json
 from sagas.values import check_document, violations
 
-__all__ = ["Calculation", "Catalogue", "HydrationRule", "check_document"]
+__all__ = ["Calculation", "Catalogue", "HydrationRule", "calculation_of", "check_document"]
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,8}")
@@ -154,6 +154,14 @@ class Calculation:
         for rule in self.hydration:
             rule.apply(sources, document)
         return document
+
+
+def calculation_of(definition: SagaDefinition, name: str) -> Calculation:
+    """A calculation as the definition has it, read once; raises KeyError for one that is not in it."""
+    known = definition.read.get(name)
+    if not isinstance(known, Calculation):
+        known = definition.read[name] = Calculation.from_json(definition.calculations[name])
+    return known
 
 
 @dataclass(frozen=True)

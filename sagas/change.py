@@ -5,12 +5,12 @@ entries; it does no I/O and takes the time from the database. `store/` writes th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import InitVar, dataclass, field, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sagas.catalogue import Calculation
+from sagas.catalogue import Calculation, calculation_of
 from sagas.context import SagaContext, StepStatus
 from sagas.definition import Action, SagaDefinition, StepKind
 from sagas.errors import SagaError
@@ -61,6 +61,8 @@ class Change:
     now: datetime
     lease: timedelta = timedelta(0)
     """The length of the lease under which the change is made; zero for commands, which hold none."""
+    known: InitVar[SagaContext | None] = None
+    """The row's context, for whoever has read it already."""
     context: SagaContext = field(init=False)
     events: list[NewEvent] = field(default_factory=list)
     drafts: list[DraftRow] = field(default_factory=list)
@@ -70,10 +72,10 @@ class Change:
     keep_lease: bool = False
     """Whether the present owner goes straight on with the next step."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, known: SagaContext | None) -> None:
         """Work on a copy: the row as locked stays as it was."""
         self.saga = replace(self.saga)
-        self.context = SagaContext.from_json(self.saga.context)
+        self.context = SagaContext.from_json(self.saga.context) if known is None else known
 
     # -- the journal
 
@@ -133,14 +135,14 @@ class Change:
         self.events[-1] = _born(self.events[-1])
 
     def _mark_path(self, source: str, target: str, *, including_source: bool = False) -> None:
-        order = {step.name: place for place, step in enumerate(self.definition.steps)}
-        here, there = order[source], order[target]
-        for step in self.definition.steps:
-            place = order[step.name]
-            if here < place < there or (including_source and here <= place < there):
-                self.context = self.context.with_step(step.name, status=StepStatus.SKIPPED)
-            elif there < place and there <= here and self.context.step(step.name).visit:
-                self.context = self.context.with_step(step.name, status=StepStatus.PENDING, error=None)
+        steps = self.definition.steps
+        here, there = self.definition.order(source), self.definition.order(target)
+        for step in steps[here if including_source else here + 1 : there]:
+            self.context = self.context.with_step(step.name, status=StepStatus.SKIPPED)
+        if there <= here:
+            for step in steps[there + 1 :]:
+                if self.context.step(step.name).visit:
+                    self.context = self.context.with_step(step.name, status=StepStatus.PENDING, error=None)
 
     def _enter(self, state: str) -> None:
         step = self.definition.step(state)
@@ -172,11 +174,11 @@ class Change:
     def _begin_deadline(self) -> None:
         step = self.definition.step(self.saga.state)
         if step.kind is StepKind.RESULT and step.calculation is not None:
-            deadline_s = Calculation.from_json(self.definition.calculations[step.calculation]).deadline_s
+            deadline_s = calculation_of(self.definition, step.calculation).deadline_s
             self.saga.deadline_at = self.now + timedelta(seconds=deadline_s)
 
     def _queue_task(self, name: str) -> None:
-        calculation = Calculation.from_json(self.definition.calculations[name])
+        calculation = calculation_of(self.definition, name)
         saga = self.saga
         identity = task_id(effect_key(SagaId(saga.id), saga.state, saga.visit))
         head = self.context.head
@@ -205,9 +207,7 @@ class Change:
 
     def definition_input_files(self, calculation: Calculation) -> tuple[str, ...]:
         """The files that the calculation reads: its own input, its dependencies' outputs, and what else it uses."""
-        outputs = [
-            Calculation.from_json(self.definition.calculations[name]).output_file for name in calculation.depends_on
-        ]
+        outputs = [calculation_of(self.definition, name).output_file for name in calculation.depends_on]
         return (calculation.input_file, *outputs, *calculation.uses_files)
 
     def resume_status(self) -> None:
@@ -319,7 +319,10 @@ class Change:
             saga.due_at = self.now
         else:
             self.keep_lease = True
-            saga.due_at = self.now + self.lease
+            if saga.due_at is None or not self.lease / 2 < saga.due_at - self.now <= self.lease:
+                # Else left as it is: its owner renews it by itself, and a row none of whose indexed columns changes
+                # costs PostgreSQL no entry in any index (a HOT update).
+                saga.due_at = self.now + self.lease
 
     def _park(self, due_at: datetime | None, *, look_s: float | None) -> None:
         saga = self.saga

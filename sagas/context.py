@@ -6,6 +6,7 @@ Stored as JSON in `saga.context`; keys are camelCase there because the summary g
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Self
 
 
@@ -21,9 +22,12 @@ class StepStatus(StrEnum):
     COMPENSATED = "COMPENSATED"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class StepSummary:
-    """One state's latest visit, for lists of sagas: no journal is read for it. Times are ISO 8601 in UTC."""
+    """One state's latest visit, for lists of sagas: no journal is read for it. Times are ISO 8601 in UTC.
+
+    Contexts share the summaries of the steps that did not change, and with them their stored form.
+    """
 
     visit: int = 0
     status: StepStatus = StepStatus.PENDING
@@ -34,7 +38,8 @@ class StepSummary:
     commit: Mapping[str, Any] | None = None
     """{sha, webUrl, message}: for showing it."""
 
-    def to_json(self) -> dict[str, Any]:
+    @cached_property
+    def stored(self) -> Mapping[str, Any]:
         """The stored form, without what is empty."""
         stored = {
             "visit": self.visit,
@@ -125,7 +130,7 @@ class SagaContext:
         stored: dict[str, Any] = {
             "repoUrl": self.repo_url,
             "defaultBranch": self.default_branch,
-            "steps": {name: step.to_json() for name, step in self.steps.items()},
+            "steps": {name: step.stored for name, step in self.steps.items()},
             "calculations": {name: facts.to_json() for name, facts in self.calculations.items()},
         }
         if self.head is not None:

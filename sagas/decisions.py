@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import assert_never
 
 from sagas.change import Change
-from sagas.context import StepStatus
+from sagas.context import SagaContext, StepStatus
 from sagas.definition import SagaDefinition
 from sagas.errors import RetryableError
 from sagas.models import EventType, Saga, SagaStatus, Wanted
@@ -27,12 +27,14 @@ def decide(
     now: datetime,
     lease: timedelta,
     signals_seen: int,
+    context: SagaContext | None = None,
 ) -> Change:
     """The change that the report of a step makes to its saga, as locked now.
 
-    `signals_seen` is how many signals the step knew of; what came later wakes the saga again.
+    `signals_seen` is how many signals the step knew of; what came later wakes the saga again. `context` is the row's,
+    for whoever has read it already.
     """
-    change = Change(saga, definition, now, lease)
+    change = Change(saga, definition, now, lease, context)
     if not isinstance(result, TryAgain):
         # A failed attempt may not have come to reading its signals: they stay unseen, and count when it rests.
         change.saga.signals_seen = max(saga.signals_seen, signals_seen)

@@ -130,6 +130,11 @@ class SagaDefinition:
         }
 
     @cached_property
+    def read(self) -> dict[str, object]:
+        """What was read from the entries of `calculations` already, by name: each is read once, not at every step."""
+        return {}
+
+    @cached_property
     def hash(self) -> str:
         """SHA-256 over the canonical JSON of the document."""
         canonical = json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -164,9 +169,13 @@ class SagaDefinition:
         """The step of a state; raises KeyError for one that is not in the chart."""
         return self.by_name[state]
 
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        return {step.name: place for place, step in enumerate(self.steps)}
+
     def order(self, state: str) -> int:
         """The state's place on the happy path."""
-        return list(self.by_name).index(state)
+        return self._places[state]
 
     @cached_property
     def chart(self) -> type[StateChart[Any]]:

@@ -126,7 +126,8 @@ class Engine:
 
     async def _claim(self, limit: int) -> list[Saga]:
         try:
-            return await self._tools.database.run(claims.Claim(limit=limit, lease=self._settings.lease), point="claim")
+            taking = claims.Claim(limit=limit, lease=self._settings.lease)
+            return await self._tools.database.run(taking, point="claim", single=True)
         except RetryableError:
             logger.warning("the database does not answer; claiming again in a moment")
         except Exception:
@@ -148,16 +149,18 @@ class Engine:
     # -- act and record
 
     async def _drive(self, saga: Saga, held: Held) -> None:
-        following: Saga | None = saga
         try:
-            while following is not None:
-                saga = following
+            context = SagaContext.from_json(saga.context)
+            while True:
                 if self._attempting is None:
-                    result = await self._perform(saga, held)
+                    result = await self._perform(saga, context, held)
                 else:
-                    result = await self._attempting(saga, partial(self._perform, saga, held))
-                following = await self._recorder.recorded(Outcome(held, result, saga.signals))
-                if following is not None and self._stopping.is_set():
+                    result = await self._attempting(saga, partial(self._perform, saga, context, held))
+                change = await self._recorder.recorded(Outcome(held, result, saga, context))
+                if change is None:
+                    return
+                saga, context = change.saga, change.context
+                if self._stopping.is_set():
                     await self._release([held])
                     return
         except StaleLease:
@@ -166,13 +169,13 @@ class Engine:
             # The lease runs out by itself and the saga is claimed again: late, but never lost.
             logger.exception("saga %s: the step %s could not be recorded", saga.id, saga.state)
 
-    async def _perform(self, saga: Saga, held: Held) -> StepResult:
+    async def _perform(self, saga: Saga, context: SagaContext, held: Held) -> StepResult:
         try:
             definition = await self._definitions.get(saga.definition_name, saga.definition_version)
             run = StepRun(
                 saga=saga,
                 definition=definition,
-                context=SagaContext.from_json(saga.context),
+                context=context,
                 tools=self._tools,
                 guard=lambda: self._guard(held),
             )

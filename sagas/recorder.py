@@ -16,7 +16,6 @@ from sagas.change import Change
 from sagas.errors import RetryableError, StaleLease
 from sagas.faults import crash_point
 from sagas.ids import SagaId
-from sagas.models import Saga
 from sagas.ports import Announcer, Hint
 from sagas.results import TryAgain
 from sagas.store.claims import Held
@@ -28,7 +27,7 @@ logger = logging.getLogger(__name__)
 LARGEST_BATCH = 64
 _PAUSE_S = 0.2
 
-Entry: TypeAlias = tuple[Outcome, "asyncio.Future[Saga | None]"]
+Entry: TypeAlias = tuple[Outcome, "asyncio.Future[Change | None]"]
 
 
 class Recorder:
@@ -42,12 +41,12 @@ class Recorder:
         self._pending: list[Entry] = []
         self._flushing: asyncio.Task[None] | None = None
 
-    async def recorded(self, outcome: Outcome) -> Saga | None:
-        """Write the outcome; returns the row to go straight on with, None where the saga rests or waits now.
+    async def recorded(self, outcome: Outcome) -> Change | None:
+        """Write the outcome; returns the change to go straight on from, None where the saga rests or waits now.
 
         Raises StaleLease where the lease was lost: nothing was written.
         """
-        written: asyncio.Future[Saga | None] = asyncio.get_running_loop().create_future()
+        written: asyncio.Future[Change | None] = asyncio.get_running_loop().create_future()
         self._pending.append((outcome, written))
         if self._flushing is None or self._flushing.done():
             self._flushing = asyncio.create_task(self._flush())
@@ -81,7 +80,9 @@ class Recorder:
             except Exception as own:  # noqa: BLE001 - told to the outcome's own owner
                 await self._write_broken(*entry, own)
 
-    async def _write_broken(self, outcome: Outcome, written: "asyncio.Future[Saga | None]", failure: Exception) -> None:
+    async def _write_broken(
+        self, outcome: Outcome, written: "asyncio.Future[Change | None]", failure: Exception
+    ) -> None:
         logger.error("the outcome of saga %s cannot be written", outcome.held.saga_id, exc_info=failure)
         broken = RetryableError("INTERNAL_ERROR", "What the step found cannot be stored; the service's log says why.")
         try:
@@ -104,7 +105,7 @@ class Recorder:
             if change is None:
                 written.set_exception(_StaleError())
             else:
-                written.set_result(change.saga if change.keep_lease else None)
+                written.set_result(change if change.keep_lease else None)
 
     async def _recorded(self, outcomes: Sequence[Outcome]) -> Mapping[Held, Change]:
         # One Recording until it is through: it knows what it wrote where a COMMIT was not answered. The effects are

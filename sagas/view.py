@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import Any, assert_never
 
 from sagas import merge_request
-from sagas.catalogue import Calculation
+from sagas.catalogue import Calculation, calculation_of
 from sagas.context import SagaContext, StepStatus, StepSummary
 from sagas.definition import SagaDefinition, Step, StepKind
 from sagas.models import Draft, Saga, SagaStatus, Wanted
@@ -172,7 +172,7 @@ class SagaView:
     @property
     def _calculation(self) -> Calculation | None:
         name = self.definition.step(self.row.state).calculation
-        return None if name is None else Calculation.from_json(self.definition.calculations[name])
+        return None if name is None else calculation_of(self.definition, name)
 
     def _step(self, step: Step) -> StepView:
         summary = self._context.step(step.name)

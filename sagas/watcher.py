@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sagas.catalogue import Calculation
+from sagas.catalogue import Calculation, calculation_of
 from sagas.change import LONGEST_LOOK_S
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition
@@ -224,7 +224,7 @@ class Watcher:
 
 def _calculation(definition: SagaDefinition, saga: Saga) -> Calculation | None:
     name = definition.step(saga.state).calculation
-    return None if name is None else Calculation.from_json(definition.calculations[name])
+    return None if name is None else calculation_of(definition, name)
 
 
 def _draft(file: File) -> NewDraft | None:

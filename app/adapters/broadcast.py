@@ -89,7 +89,11 @@ class ListeningPostgres(BroadcastBackend):
         async with self._notify_lock:
             connection = self._notifying
             if connection is None or connection.is_closed():
-                connection = self._notifying = await asyncpg.connect(self._url, timeout=self._answer_s)
+                # A hint that a crashing server forgets is a lost hint: its COMMIT need not wait for the disk.
+                hasty = {"synchronous_commit": "off"}
+                connection = self._notifying = await asyncpg.connect(
+                    self._url, timeout=self._answer_s, server_settings=hasty
+                )
             try:
                 await connection.execute("SELECT pg_notify($1, $2)", channel, message, timeout=self._answer_s)
             except BaseException:

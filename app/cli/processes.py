@@ -49,7 +49,11 @@ def run_engine() -> None:
     """`engine`, until a signal ends it: steps under way finish or are handed over."""
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
-    asyncio.run(_engine(settings))
+    from uvicorn.loops.auto import auto_loop_factory  # noqa: PLC0415 - other commands do without
+
+    # The same event loop as under `serve`: uvloop, where there is one for this system.
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(_engine(settings))
 
 
 async def _engine(settings: Settings) -> None:

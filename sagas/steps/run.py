@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sagas.catalogue import Calculation
+from sagas.catalogue import Calculation, calculation_of
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition, Step
 from sagas.faults import crash_point
@@ -65,7 +65,7 @@ class StepRun:
 
     def calculation_named(self, name: str) -> Calculation:
         """A calculation of the saga's own definition."""
-        return Calculation.from_json(self.definition.calculations[name])
+        return calculation_of(self.definition, name)
 
     @property
     def starter(self) -> User:

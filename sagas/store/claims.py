@@ -20,6 +20,8 @@ class Held:
 
 
 # statement_timestamp(), not clock_timestamp(): the latter is volatile and would keep the index out of the plan.
+# Its COMMIT need not reach the disk: a server that crashes forgets the lease, so that the guard before the next outside
+# write, or the fence at the outcome, finds it gone. Whatever commits after it takes it to the disk too.
 CLAIM = """
 WITH due AS (
     SELECT id FROM saga
@@ -30,7 +32,7 @@ WITH due AS (
 )
 UPDATE saga SET lease_token = $3, due_at = clock_timestamp() + $2
 FROM due WHERE saga.id = due.id
-RETURNING saga.*
+RETURNING saga.*, set_config('synchronous_commit', 'off', true)
 """
 
 _CLAIMED = "SELECT * FROM saga WHERE due_at IS NOT NULL AND lease_token = $1"

@@ -53,6 +53,10 @@ _REPEATABLE: tuple[type[BaseException], ...] = (
     asyncpg.SerializationError,
 )
 
+_BY_KEY = {"enable_seqscan": "off", "enable_hashjoin": "off", "enable_mergejoin": "off", "jit": "off"}
+"""Every statement of this pool finds few rows by an index. A plan that was made while tables were empty is kept for as
+long as the connection lives: it must not be one that reads them whole when they have grown."""
+
 
 def plain_url(url: str) -> str:
     """The address as asyncpg and libpq take it, without a SQLAlchemy driver name."""
@@ -77,11 +81,15 @@ def sqlalchemy_engine(
 
 
 async def _prepare(connection: Connection) -> None:
-    await connection.set_type_codec("jsonb", encoder=_dump, decoder=json.loads, schema="pg_catalog", format="text")
+    await connection.set_type_codec("jsonb", encoder=dump, decoder=json.loads, schema="pg_catalog", format="text")
 
 
-def _dump(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+async def _leave_as_it_is(_: Connection) -> None:
+    """Save the round trip: an open transaction was rolled back already, and no statement here changes its session."""
+
+
+dump: Callable[[Any], str] = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""A document as its column takes it."""
 
 
 @dataclass(slots=True)
@@ -105,8 +113,9 @@ class Database:
             min_size=1,
             max_size=size,
             init=_prepare,
+            reset=_leave_as_it_is,
             command_timeout=_COMMAND_S,
-            server_settings=_SERVER_SETTINGS,
+            server_settings={**_SERVER_SETTINGS, **_BY_KEY},
         )
         engine = sqlalchemy_engine(
             url,
@@ -140,8 +149,12 @@ class Database:
             # A connection that nobody gives back must not keep a process from ending.
             self.pool.terminate()
 
-    async def run(self, work: Callable[[Connection], Awaitable[T]], *, point: str | None = None) -> T:
+    async def run(
+        self, work: Callable[[Connection], Awaitable[T]], *, point: str | None = None, single: bool = False
+    ) -> T:
         """Run `work` in one transaction that the caller's cancellation cannot cut in half.
+
+        `single`: it writes by one statement only, which is a transaction by itself and saves two round trips.
 
         Where the connection breaks, the whole is run again for up to `patience` seconds. A COMMIT whose answer was lost
         may have happened: `work` must find its own earlier success and return it. `point` names the crash points around
@@ -150,7 +163,7 @@ class Database:
         Raises RetryableError("DATABASE_UNAVAILABLE") where the database stays away, and its UnknownOutcomeError where
         it went away during the COMMIT and did not come back to tell.
         """
-        return await self.shielded(self._patiently(work, point))
+        return await self.shielded(self._patiently(_Attempt(work, point, single=single)))
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` in a task of its own: cancelling the caller leaves it to finish."""
@@ -159,10 +172,9 @@ class Database:
         task.add_done_callback(self._running.discard)
         return await asyncio.shield(task)
 
-    async def _patiently(self, work: Callable[[Connection], Awaitable[T]], point: str | None) -> T:
+    async def _patiently(self, attempt: "_Attempt[T]") -> T:
         deadline = asyncio.get_running_loop().time() + self.patience
         pause = 0.05
-        attempt = _Attempt(work, point)
         while True:
             try:
                 async with self.pool.acquire(timeout=self.patience) as connection:
@@ -192,19 +204,25 @@ class Database:
 class _Attempt(Generic[T]):
     """One piece of work on its way through as many transactions as it takes; `answers` has its answer once committed."""
 
-    def __init__(self, work: Callable[[Connection], Awaitable[T]], point: str | None) -> None:
+    def __init__(self, work: Callable[[Connection], Awaitable[T]], point: str | None, *, single: bool) -> None:
         self._work = work
         self._point = point
+        self._single = single
         self.answers: list[T] = []
         self.in_doubt = False
         """Whether a COMMIT was sent whose answer never came."""
 
     async def run(self, connection: Connection) -> None:
         """Do the work in one transaction."""
-        async with connection.transaction():
-            answer = await self._work(connection)
+        if self._single:
             self._pass("before")
             self.in_doubt = True
+            answer = await self._work(connection)
+        else:
+            async with connection.transaction():
+                answer = await self._work(connection)
+                self._pass("before")
+                self.in_doubt = True
         self._pass("after")
         self.answers.append(answer)
 

@@ -3,29 +3,38 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sagas.change import COLUMNS, Change, DraftRow, NewEvent
-from sagas.models import CalculationTask, Saga
+from sagas.change import COLUMNS, Change, DraftRow
+from sagas.models import CalculationTask, SagaEvent, SagaRow
 from sagas.results import TaskChange
-from sagas.store.database import Connection
-from sagas.store.rows import TASK_COLUMNS, placeholders
+from sagas.store.database import Connection, dump
+from sagas.store.rows import TASK_COLUMNS, as_columns, placeholders, rows_of, to_row
 
 _UNCHANGING = frozenset(
-    {"id", "definition_name", "definition_version", "project_id", "issue_iid", "branch", "writes"}
+    {"id", "definition_name", "definition_version", "project_id", "project_path", "issue_iid", "branch", "writes"}
     | {"natural_key", "started_by_id", "started_by", "created_at"}
 )
 _KEPT_BY_WATCHER = frozenset({"signals"})
 """Counted by signals alone; a decision must never set it back."""
 _UPDATED = tuple(name for name in COLUMNS if name not in _UNCHANGING | _KEPT_BY_WATCHER)
+_MOVED = ("id", *_UPDATED)
+_EVENT = ("saga_id", "version", "type", "from_state", "to_state", "status", "actor", "data", "occurred_at")
 
-_UPDATE_SAGA = (
-    "UPDATE saga SET "
-    + ", ".join(f"{name} = ${place}" for place, name in enumerate(_UPDATED, start=2))
-    + " WHERE id = $1"
+# One statement for all rows and all entries, so that a decision costs one round trip, and many cost no more.
+_MOVE = f"""
+WITH moved AS (
+    UPDATE saga SET {", ".join(f"{name} = new.{name}" for name in _UPDATED)}
+    FROM {rows_of(SagaRow, _MOVED, name="new")} WHERE saga.id = new.id
 )
-_INSERT_SAGA = f"INSERT INTO saga ({', '.join(COLUMNS)}) VALUES ({placeholders(COLUMNS)})"
-_INSERT_EVENT = """
-INSERT INTO saga_event (saga_id, version, type, from_state, to_state, status, actor, data, occurred_at)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+INSERT INTO saga_event ({", ".join(_EVENT)})
+SELECT {", ".join(_EVENT)} FROM {rows_of(SagaEvent, _EVENT, name="told", after=len(_MOVED))}
+"""
+_BEAR = f"""
+WITH born AS (
+    INSERT INTO saga ({", ".join(COLUMNS)})
+    SELECT {", ".join(COLUMNS)} FROM {rows_of(SagaRow, COLUMNS, name="new")}
+)
+INSERT INTO saga_event ({", ".join(_EVENT)})
+SELECT {", ".join(_EVENT)} FROM {rows_of(SagaEvent, _EVENT, name="told", after=len(COLUMNS))}
 """
 _UPSERT_DRAFT = """
 INSERT INTO draft (saga_id, state, visit, document, blob_id, changed_at_version) VALUES ($1, $2, $3, $4, $5, $6)
@@ -67,22 +76,19 @@ async def stand(connection: Connection, changes: Iterable[Change]) -> bool:
 
 async def write(connection: Connection, changes: Sequence[Change]) -> None:
     """Write decisions of rows that the caller has locked; each statement goes out once for all of them."""
-    sagas = [change.finish() for change in changes]
-    await connection.executemany(_UPDATE_SAGA, [_update_arguments(saga) for saga in sagas])
+    sagas = [_moved(change.finish()) for change in changes]
+    await connection.execute(_MOVE, *as_columns(sagas, _MOVED), *as_columns(_events(changes), _EVENT))
     await _write_rest(connection, changes)
 
 
-async def insert(connection: Connection, change: Change) -> None:
-    """Write a saga that is new."""
-    saga = change.finish()
-    await connection.execute(_INSERT_SAGA, *[getattr(saga, name) for name in COLUMNS])
-    await _write_rest(connection, [change])
+async def insert(connection: Connection, changes: Sequence[Change]) -> None:
+    """Write sagas that are new."""
+    sagas = [_born(change.finish()) for change in changes]
+    await connection.execute(_BEAR, *as_columns(sagas, COLUMNS), *as_columns(_events(changes), _EVENT))
+    await _write_rest(connection, changes)
 
 
 async def _write_rest(connection: Connection, changes: Sequence[Change]) -> None:
-    await connection.executemany(
-        _INSERT_EVENT, [_event_arguments(event, change) for change in changes for event in change.events]
-    )
     drafts = [draft for change in changes for draft in change.drafts]
     if drafts:
         await connection.executemany(_UPSERT_DRAFT, [_draft_arguments(draft) for draft in drafts])
@@ -97,22 +103,26 @@ async def _write_rest(connection: Connection, changes: Sequence[Change]) -> None
         await connection.execute(_CONSUME, consumed)
 
 
-def _update_arguments(saga: Saga) -> list[Any]:
-    return [saga.id, *[getattr(saga, name) for name in _UPDATED]]
+_moved = to_row(_MOVED)
+_born = to_row(COLUMNS)
 
 
-def _event_arguments(event: NewEvent, change: Change) -> tuple[Any, ...]:
-    return (
-        event.saga_id,
-        event.version,
-        event.type,
-        event.from_state,
-        event.to_state,
-        event.status,
-        event.actor,
-        event.data,
-        change.now,
-    )
+def _events(changes: Sequence[Change]) -> list[tuple[Any, ...]]:
+    return [
+        (
+            event.saga_id,
+            event.version,
+            event.type,
+            event.from_state,
+            event.to_state,
+            event.status,
+            event.actor,
+            dump(event.data),
+            change.now,
+        )
+        for change in changes
+        for event in change.events
+    ]
 
 
 def _draft_arguments(row: DraftRow) -> tuple[Any, ...]:

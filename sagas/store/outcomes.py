@@ -1,12 +1,14 @@
 """Recording what steps report: the fence by lease token, many sagas in one transaction, a poisoned one alone."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import NamedTuple
 
 import asyncpg
 
 from sagas.change import Change
+from sagas.context import SagaContext
 from sagas.decisions import decide
 from sagas.definition import SagaDefinition
 from sagas.ids import LeaseToken, SagaId
@@ -17,12 +19,16 @@ from sagas.store.claims import Held
 from sagas.store.database import Connection
 from sagas.store.rows import db_now, to_saga
 
-_LOCK_HELD = """
-SELECT saga.*, clock_timestamp() AS db_now FROM saga
+UNVERSIONED = ("due_at", "lease_token", "look_at", "look_interval_s", "signals")
+"""What changes on a leased saga's row without an entry in its journal: renewals, looks, webhooks and signals."""
+
+_LOCK_HELD = f"""
+SELECT saga.id, saga.version, {", ".join(f"saga.{name}" for name in UNVERSIONED)}, clock_timestamp() AS db_now FROM saga
 JOIN unnest($1::uuid[], $2::uuid[]) AS mine(id, token) ON saga.id = mine.id AND saga.lease_token = mine.token
 ORDER BY saga.id
 FOR UPDATE OF saga
 """
+_WHOLE = "SELECT * FROM saga WHERE id = ANY($1::uuid[])"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +37,18 @@ class Outcome:
 
     held: Held
     result: StepResult
-    signals_seen: int
+    saga: Saga
+    """The row that the step acted on."""
+    context: SagaContext | None = None
+    """The row's context, where it was read already."""
+
+
+class Known(NamedTuple):
+    """A row as it is now, and its context where it was read already."""
+
+    saga: Saga
+    context: SagaContext | None
+    now: datetime
 
 
 Definitions = Callable[[str, int], Awaitable[SagaDefinition]]
@@ -60,23 +77,38 @@ class Recording:
         locked = await connection.fetch(_LOCK_HELD, ids, tokens)
         if await journal.stand(connection, self._made.values()):
             return self._made
-        self._made = dict([await self._decide(record) for record in locked])
+        self._made = {
+            held: await self._decide(held, known) for held, known in (await self._known(connection, locked)).items()
+        }
         if self._made:
             await journal.write(connection, list(self._made.values()))
         return self._made
 
-    async def _decide(self, record: asyncpg.Record) -> tuple[Held, Change]:
-        saga: Saga = to_saga(record)
+    async def _known(self, connection: Connection, locked: Sequence[asyncpg.Record]) -> dict[Held, Known]:
+        """The locked rows. Most are as their steps knew them; those that a command has changed are read again."""
         # By saga and token: one process may hold two reports on a saga, the older under a lease that it lost.
-        held = Held(SagaId(record["id"]), LeaseToken(record["lease_token"]))
+        rows = {Held(SagaId(record["id"]), LeaseToken(record["lease_token"])): record for record in locked}
+        changed = [held.saga_id for held, row in rows.items() if row["version"] != self._outcomes[held].saga.version]
+        read = {row["id"]: to_saga(row) for row in await connection.fetch(_WHOLE, changed)} if changed else {}
+        known = {}
+        for held, row in rows.items():
+            saga, outcome = read.get(held.saga_id), self._outcomes[held]
+            if saga is not None:
+                known[held] = Known(saga, None, db_now(row))
+                continue
+            news = {name: row[name] for name in UNVERSIONED if row[name] != getattr(outcome.saga, name)}
+            known[held] = Known(replace(outcome.saga, **news) if news else outcome.saga, outcome.context, db_now(row))
+        return known
+
+    async def _decide(self, held: Held, known: Known) -> Change:
         outcome = self._outcomes[held]
-        definition = await self._definitions(saga.definition_name, saga.definition_version)
-        change = decide(
-            saga,
+        definition = await self._definitions(known.saga.definition_name, known.saga.definition_version)
+        return decide(
+            known.saga,
             definition,
             outcome.result,
-            now=db_now(record),
+            now=known.now,
             lease=self._lease,
-            signals_seen=outcome.signals_seen,
+            signals_seen=outcome.saga.signals,
+            context=known.context,
         )
-        return held, change

@@ -1,17 +1,23 @@
 """Between asyncpg's records and the models: one place that knows the columns."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
-from operator import itemgetter
+from operator import attrgetter, itemgetter
+from typing import Any
 
 import asyncpg
+from sqlalchemy import Dialect
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, dialect
+from sqlmodel import SQLModel
 
 from sagas.change import COLUMNS
-from sagas.models import CalculationTask, Draft, Saga, SagaStatus, TaskStatus, Wanted
+from sagas.models import CalculationTask, Draft, Saga, SagaRow, SagaStatus, TaskStatus, Wanted
+from sagas.store.database import dump
 
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in CalculationTask.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
 
 _saga_values = itemgetter(*COLUMNS)
+_POSTGRESQL: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
 
 
 def to_saga(record: asyncpg.Record) -> Saga:
@@ -43,3 +49,44 @@ def db_now(record: asyncpg.Record) -> datetime:
 def placeholders(columns: Sequence[str]) -> str:
     """`$1, $2, …` for the columns."""
     return ", ".join(f"${place}" for place in range(1, len(columns) + 1))
+
+
+def rows_of(table: type[SQLModel], names: Sequence[str], *, name: str, after: int = 0) -> str:
+    """`(…) AS name`: rows of these columns of the table, from as many parameters, each an array with a value per row.
+
+    What is no plain value comes as JSON in text. The first parameter is the one that follows number `after`.
+    """
+    types = {column.name: column.type for column in table.__table__.columns}  # type: ignore[attr-defined]  # as above
+    arrays, read = [], []
+    for place, column in enumerate(names, start=after + 1):
+        kind = types[column]
+        if isinstance(kind, ARRAY):
+            read.append(f"ARRAY(SELECT jsonb_array_elements_text({column}::jsonb)) AS {column}")
+        elif isinstance(kind, JSONB):
+            read.append(f"{column}::jsonb AS {column}")
+        else:
+            read.append(column)
+        given = "text" if isinstance(kind, ARRAY | JSONB) else kind.compile(dialect=_POSTGRESQL)
+        arrays.append(f"${place}::{given}[]")
+    return f"(SELECT {', '.join(read)} FROM unnest({', '.join(arrays)}) AS given ({', '.join(names)})) AS {name}"
+
+
+def as_columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Sequence[Sequence[Any]]:
+    """The rows as the parameters of `rows_of`."""
+    return list(zip(*rows, strict=True)) if rows else [()] * len(names)
+
+
+def to_row(names: Sequence[str]) -> Callable[[Saga], tuple[Any, ...]]:
+    """What takes these columns' values from a saga, for `rows_of`."""
+    values = attrgetter(*names)
+    types = {column.name: column.type for column in SagaRow.__table__.columns}  # type: ignore[attr-defined]  # as above
+    documents = [place for place, name in enumerate(names) if isinstance(types[name], ARRAY | JSONB)]
+
+    def row(saga: Saga) -> tuple[Any, ...]:
+        found = list(values(saga))
+        for place in documents:
+            if found[place] is not None:
+                found[place] = dump(found[place])
+        return tuple(found)
+
+    return row

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from sagas import trace
-from sagas.catalogue import Calculation
+from sagas.catalogue import Calculation, calculation_of
 from sagas.change import Change
 from sagas.definition import SagaDefinition, StepKind, Trigger, back_to
 from sagas.errors import Problem, RefusalCode, RefusedError, TerminalError, refused
@@ -60,7 +60,7 @@ async def advance(
         if draft is None:
             raise AssertionError(f"saga {saga.id} waits in {step} without a draft")
         _expect(saga, expected_version, draft.changed_at_version)
-        calculation = Calculation.from_json(definition.calculations[definition.step(step).calculation or ""])
+        calculation = calculation_of(definition, definition.step(step).calculation or "")
         document = _checked(calculation, values)
         change = Change(saga, definition, locked.now)
         change.context = change.context.with_facts(calculation.name, await_visit=saga.visit)
@@ -267,7 +267,7 @@ async def _draft_for(desk: Desk, saga: Saga, from_step: str | None) -> NewDraft 
     step = definition.step(from_step)
     if step.kind is not StepKind.INPUT or step.calculation is None:
         return None
-    calculation = Calculation.from_json(definition.calculations[step.calculation])
+    calculation = calculation_of(definition, step.calculation)
     async with refusing_gitlab():
         file = await desk.forge.get_file_content(ProjectId(saga.project_id), calculation.input_file, ref=saga.branch)
     given = await desk.database.read(lambda connection: drafts.latest_draft(connection, saga.id, from_step))

@@ -165,7 +165,7 @@ async def _bear(connection: Connection, birth: Birth, asked: Request, saga_id: U
     change = Change(_new_row(birth, saga_id, now), birth.definition, now)
     data: Mapping[str, Any] = {"branch": birth.branch, "issueIid": birth.issue_iid}
     change.start(birth.state, actor=birth.user.name or birth.user.username, data=data)
-    await journal.insert(connection, change)
+    await journal.insert(connection, [change])
     if birth.given is not None:
         await drafts.submit(
             connection,

@@ -13,7 +13,7 @@ import psutil
 from sagas.store.database import plain_url
 from tests.benchmarks import floors
 from tests.benchmarks.report import Measure, Options, less_is_better, more_is_better, options, show, spread
-from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, durable_server, service
+from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, durable_server, run, service
 
 NAME = "engine"
 SHARED = 64
@@ -107,7 +107,7 @@ async def _one(url: str, question: str, *values: int) -> int:
 def main() -> None:
     given, as_json = options("Sagas per second of one engine, beside PostgreSQL's own floors.", sagas=512)
     with durable_server() as url:
-        show(asyncio.run(measure(url, given)), as_json=as_json)
+        show(run(measure(url, given)), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -3,12 +3,11 @@
 python -m tests.benchmarks.latency [--json] [--sagas N] [--rounds N]
 """
 
-import asyncio
 import time
 
 from tests.benchmarks import floors
 from tests.benchmarks.report import Measure, Options, less_is_better, options, percentile, show, spread
-from tests.benchmarks.workload import ENDED, STEPPED, WAITING, Service, durable_server, service
+from tests.benchmarks.workload import ENDED, STEPPED, WAITING, Service, durable_server, run, service
 
 NAME = "latency"
 COMMITS = 2
@@ -48,7 +47,7 @@ async def _one(product: Service, branch: str) -> float:
 def main() -> None:
     given, as_json = options("Milliseconds from an input to the next step, one saga in flight.", sagas=200)
     with durable_server() as url:
-        show(asyncio.run(measure(url, given)), as_json=as_json)
+        show(run(measure(url, given)), as_json=as_json)
 
 
 if __name__ == "__main__":

@@ -6,11 +6,14 @@ measured is the engine and the database. Versions: 1 is the start, 6 waits for i
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any, TypeVar
 from uuid import uuid4
+
+from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from app.adapters.embedded import PostgresServer
@@ -31,6 +34,8 @@ from sagas.store.definitions import DefinitionStore
 from tests.fakes import ENGINEER, FakeAccess, FakeForge, FakePublisher
 from tests.support_postgres import data_directory
 from tests.world import CATALOGUE
+
+T = TypeVar("T")
 
 FORM = "AWAIT_INPUT"
 WAITING, STEPPED, ENDED = 6, 8, 12
@@ -183,3 +188,9 @@ def durable_server() -> Iterator[str]:
             yield url
         finally:
             server.stop()
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run the work on the event loop that `serve` and `engine` have."""
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        return runner.run(work)

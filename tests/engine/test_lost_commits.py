@@ -127,7 +127,7 @@ async def test_an_older_report_never_passes_under_a_newer_lease(world: World) ->
     (first,) = await world.database.run(lambda c: claims.claim(c, limit=1, lease=timedelta(0)))
     (second,) = await world.database.run(lambda c: claims.claim(c, limit=1, lease=timedelta(seconds=60)))
     held = [Held(SagaId(row.id), LeaseToken(row.lease_token)) for row in (first, second) if row.lease_token]
-    reports = [Outcome(held[1], Stayed(), 0), Outcome(held[0], Stayed(({"stale": True},)), 0)]
+    reports = [Outcome(held[1], Stayed(), second), Outcome(held[0], Stayed(({"stale": True},)), first)]
     recording = Recording(reports, definitions=world.definitions.get, lease=timedelta(seconds=60))
     changes = await world.database.run(recording)
     assert list(changes) == [held[1]]

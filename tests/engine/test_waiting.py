@@ -26,16 +26,16 @@ async def awaiting_result(world: World) -> Saga:
     return await world.saga(saga.id)
 
 
-async def leased(world: World, saga: Saga) -> Held:
-    """Wake the saga, as news do, and take its lease."""
+async def leased(world: World, saga: Saga) -> Saga:
+    """Wake the saga, as news do, and take its lease; returns the row as its step knows it."""
     await world.database.run(lambda c: c.execute("UPDATE saga SET due_at = clock_timestamp() WHERE id = $1", saga.id))
     (taken,) = await world.database.run(lambda c: claims.claim(c, limit=1, lease=timedelta(seconds=60)))
-    assert taken.lease_token is not None
-    return Held(SagaId(saga.id), LeaseToken(taken.lease_token))
+    return taken
 
 
-async def report(world: World, held: Held, result: StepResult, *, signals_seen: int = 0) -> None:
-    outcome = Outcome(held, result, signals_seen)
+async def report(world: World, leased: Saga, result: StepResult) -> None:
+    assert leased.lease_token is not None
+    outcome = Outcome(Held(SagaId(leased.id), LeaseToken(leased.lease_token)), result, leased)
     written = Recording([outcome], definitions=world.definitions.get, lease=timedelta(seconds=1))
     assert await world.database.run(written)
 
@@ -50,18 +50,18 @@ async def tell_failure(world: World, saga: Saga, text: str) -> None:
 
 async def test_a_cancel_during_a_look_that_finds_nothing_does_not_wait_for_the_deadline(world: World) -> None:
     saga = await awaiting_result(world)
-    held = await leased(world, saga)
+    taken = await leased(world, saga)
     assert (await world.service.cancel(ENGINEER, SagaId(saga.id))).saga.status is SagaStatus.CANCELLING
-    await report(world, held, Stayed())
+    await report(world, taken, Stayed())
     async with world.running():
         await world.is_now(saga.id, SagaStatus.CANCELLED, timeout=5)
 
 
 async def test_a_pause_during_a_look_that_finds_nothing_is_obeyed(world: World) -> None:
     saga = await awaiting_result(world)
-    held = await leased(world, saga)
+    taken = await leased(world, saga)
     await world.service.pause(ENGINEER, SagaId(saga.id))
-    await report(world, held, Stayed())
+    await report(world, taken, Stayed())
     paused = await world.saga(saga.id)
     assert (paused.status, paused.due_at, paused.look_at) == (SagaStatus.PAUSED, None, None)
     assert (await world.types(saga.id))[-1] is EventType.PAUSED
@@ -70,9 +70,9 @@ async def test_a_pause_during_a_look_that_finds_nothing_is_obeyed(world: World) 
 async def test_a_signal_that_a_failed_attempt_did_not_read_is_read_after_the_pause(world: World) -> None:
     saga = await awaiting_result(world)
     await tell_failure(world, saga, "too hot")
-    held = await leased(world, saga)
+    taken = await leased(world, saga)
     await world.service.pause(ENGINEER, SagaId(saga.id))
-    await report(world, held, TryAgain(RetryableError("DATABASE_UNAVAILABLE", "away")), signals_seen=1)
+    await report(world, taken, TryAgain(RetryableError("DATABASE_UNAVAILABLE", "away")))
     assert (await world.saga(saga.id)).status is SagaStatus.PAUSED
     await world.service.resume(ENGINEER, SagaId(saga.id))
     async with world.running():
@@ -83,9 +83,9 @@ async def test_a_signal_that_a_failed_attempt_did_not_read_is_read_after_the_pau
 
 async def test_news_do_not_cut_a_back_off_short(world: World) -> None:
     saga = await awaiting_result(world)
-    held = await leased(world, saga)
+    taken = await leased(world, saga)
     await tell_failure(world, saga, "too hot")
-    await report(world, held, TryAgain(RetryableError("GITLAB_UNAVAILABLE", "429", retry_after=3600)))
+    await report(world, taken, TryAgain(RetryableError("GITLAB_UNAVAILABLE", "429", retry_after=3600)))
     put_off = await world.saga(saga.id)
     assert put_off.due_at == put_off.next_attempt_at
 

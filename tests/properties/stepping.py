@@ -68,7 +68,7 @@ class Stepper:
         """Write the report; False where the lease was lost. A worker that keeps its lease goes on with the next step."""
         assert worker.result is not None
         self.workers.remove(worker)
-        outcome = Outcome(worker.held, worker.result, worker.saga.signals)
+        outcome = Outcome(worker.held, worker.result, worker.saga)
         recording = Recording([outcome], definitions=self.world.definitions.get, lease=LEASE)
         change = (await self.world.database.run(recording)).get(worker.held)
         if change is not None and change.keep_lease:
