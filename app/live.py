@@ -11,10 +11,11 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from uuid import uuid4
 
 from broadcaster import Broadcast
 
-from app.adapters.broadcast import CHANNEL, read_hints
+from app.adapters.broadcast import CHANNEL, read_hints, sender
 from sagas.errors import RetryableError
 from sagas.ids import SagaId
 from sagas.ports import Hint
@@ -67,6 +68,9 @@ class Hub:
         self._safety_read_s = safety_read_s
         self._of_one: dict[SagaId, set[Subscription]] = {}
         self._of_all: set[Subscription] = set()
+        self._of_others: set[Subscription] = set()
+        self.name = uuid4().hex[:8]
+        """By which it knows the echo of what it was told in this process already."""
         self._told: OrderedDict[SagaId, int] = OrderedDict()
         """The newest version told per saga: what the safety read finds again wakes nobody."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -96,10 +100,14 @@ class Hub:
         return time.monotonic() - self._complete_at
 
     @asynccontextmanager
-    async def watch(self, saga_id: SagaId | None = None) -> AsyncIterator[Subscription]:
-        """Changes of one saga, or of all; whoever reads the database after entering misses nothing."""
+    async def watch(self, saga_id: SagaId | None = None, *, elsewhere: bool = False) -> AsyncIterator[Subscription]:
+        """Changes of one saga, or of all; whoever reads the database after entering misses nothing.
+
+        `elsewhere`: of all, but only what other processes announce.
+        """
         subscription = Subscription()
-        readers = self._of_all if saga_id is None else self._of_one.setdefault(saga_id, set())
+        of_many = self._of_others if elsewhere else self._of_all
+        readers = of_many if saga_id is None else self._of_one.setdefault(saga_id, set())
         readers.add(subscription)
         try:
             yield subscription
@@ -109,7 +117,10 @@ class Hub:
                 del self._of_one[saga_id]
 
     def hint(self, hints: Sequence[Hint]) -> None:
-        """Tell the subscriptions concerned. A hint without a new version counts too: it may be a webhook's."""
+        """Tell the subscriptions concerned of what this process did itself.
+
+        A hint without a new version counts too: it may be a webhook's.
+        """
         for hint in hints:
             self._remember(hint)
             for subscription in self._of_one.get(hint.saga_id, ()):
@@ -117,9 +128,15 @@ class Hub:
             for subscription in self._of_all:
                 subscription.tell(hint.saga_id)
 
+    def _heard(self, hints: Sequence[Hint]) -> None:
+        self.hint(hints)
+        for hint in hints:
+            for subscription in self._of_others:
+                subscription.tell(hint.saga_id)
+
     def resync(self) -> None:
         """Hints may have been missed: let every subscription read again."""
-        for readers in (self._of_all, *self._of_one.values()):
+        for readers in (self._of_all, self._of_others, *self._of_one.values()):
             for subscription in readers:
                 subscription.tell_all()
 
@@ -127,11 +144,13 @@ class Hub:
         async with self._broadcast.subscribe(CHANNEL) as subscriber:
             while True:
                 event = await subscriber.get()
+                if sender(event.message) == self.name:
+                    continue
                 hints = read_hints(event.message)
                 if hints is None:
                     self.resync()
                 else:
-                    self.hint(hints)
+                    self._heard(hints)
 
     async def _walk(self) -> None:
         position: Position | None = None
@@ -161,7 +180,7 @@ class Hub:
             if step.reset:
                 self._told.clear()
                 self.resync()
-            self.hint([hint for hint in step.hints if hint.version > self._told.get(hint.saga_id, 0)])
+            self._heard([hint for hint in step.hints if hint.version > self._told.get(hint.saga_id, 0)])
             position = step.position
             if len(step.hints) < _PAGE:
                 return position

@@ -88,7 +88,7 @@ class Services:
         engine = Engine(
             tools, self.definitions, self.announcer, feed=self.hub, settings=settings, attempting=attempting
         )
-        self.desk.wakers.append(engine.kick_all)
+        self.desk.wakers.append(engine)
         return engine
 
 

@@ -60,7 +60,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
             from app.telemetry.starting import telling  # noqa: PLC0415 - not even loaded while nobody asks
 
             await stack.enter_async_context(telling(telemetry, database, hub))
-        announcer = BroadcastAnnouncer(broadcast, local=hub.hint)
+        announcer = BroadcastAnnouncer(broadcast, local=hub.hint, name=hub.name)
         stack.push_async_callback(announcer.aclose)
         yield assemble(
             database=database,

@@ -76,6 +76,7 @@ class Engine:
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._driving: dict[asyncio.Task[None], Held] = {}
+        self._full = False
 
     def kick(self) -> None:
         """There is something to do: look now instead of at the next poll."""
@@ -117,7 +118,9 @@ class Engine:
             claimed = await self._claim(free) if free > 0 else []
             for saga in claimed:
                 self._start(saga)
-            if claimed and len(claimed) == free:
+            # There may be more, for which a step must end first.
+            self._full = len(claimed) >= free
+            if self._full and len(self._driving) < self._settings.concurrency:
                 await asyncio.sleep(0)
                 continue
             with suppress(TimeoutError):
@@ -144,7 +147,8 @@ class Engine:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._driving.pop(task, None)
-        self._news.set()
+        if self._full:
+            self._news.set()
 
     # -- act and record
 
@@ -157,9 +161,12 @@ class Engine:
                 else:
                     result = await self._attempting(saga, partial(self._perform, saga, context, held))
                 change = await self._recorder.recorded(Outcome(held, result, saga, context))
-                if change is None:
-                    return
                 saga, context = change.saga, change.context
+                if not change.keep_lease:
+                    if saga.due_at is not None and saga.due_at <= change.now:
+                        # News came while the step ran.
+                        self.kick()
+                    return
                 if self._stopping.is_set():
                     await self._release([held])
                     return
@@ -240,7 +247,8 @@ class Engine:
     # -- hints
 
     async def _follow(self, feed: ChangeFeed) -> None:
-        async with feed.watch() as watch:
+        # What this process announces itself, its engine knows.
+        async with feed.watch(elsewhere=True) as watch:
             while True:
                 await watch.changed()
                 self.kick_all()

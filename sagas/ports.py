@@ -388,5 +388,8 @@ class Watch(Protocol):
 class ChangeFeed(Protocol):
     """The process's hub: listens once, fans out to many."""
 
-    def watch(self, saga_id: SagaId | None = None) -> AbstractAsyncContextManager[Watch]:
-        """Changes of one saga, or of all; whoever reads the database after entering misses nothing."""
+    def watch(self, saga_id: SagaId | None = None, *, elsewhere: bool = False) -> AbstractAsyncContextManager[Watch]:
+        """Changes of one saga, or of all; whoever reads the database after entering misses nothing.
+
+        `elsewhere`: of all, but only what other processes announce.
+        """

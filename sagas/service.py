@@ -4,7 +4,8 @@ from sagas.ids import ProjectId, SagaId
 from sagas.ports import Json, User
 from sagas.store import inbox
 from sagas.use_cases import commanding, merging, starting
-from sagas.use_cases.desk import Answer, Desk
+from sagas.use_cases.answers import Answer
+from sagas.use_cases.desk import Desk
 from sagas.use_cases.merging import MergeRequestAnswer
 
 __all__ = ["Answer", "Desk", "MergeRequestAnswer", "SagaService"]
@@ -185,5 +186,5 @@ class SagaService:
             ),
             point="webhook",
         )
-        self._desk.tell(hints)
+        self._desk.tell(hints, outside=True)
         return len(hints)

@@ -92,14 +92,14 @@ class World:
     async def running(self, settings: EngineSettings = FAST) -> AsyncIterator[Engine]:
         """An engine at work; it is stopped gracefully at the end."""
         engine = self.engine(settings)
-        self.desk.wakers.append(engine.kick_all)
+        self.desk.wakers.append(engine)
         task = asyncio.create_task(engine.run())
         try:
             yield engine
         finally:
             engine.stop()
             await task
-            self.desk.wakers.remove(engine.kick_all)
+            self.desk.wakers.remove(engine)
 
     async def saga(self, saga_id: UUID) -> Saga:
         found = await self.database.read(lambda connection: commands.saga(connection, saga_id))

@@ -188,10 +188,16 @@ def _broadcast(url: str) -> Broadcast:
 class BroadcastAnnouncer:
     """Announces changes, coalesced without a timer: what gathers while one message is under way goes with the next."""
 
-    def __init__(self, broadcast: Broadcast, *, local: Callable[[Sequence[Hint]], None] | None = None) -> None:
-        """`local` hears the hints at once, so that this process's own subscribers need not wait for the round trip."""
+    def __init__(
+        self, broadcast: Broadcast, *, local: Callable[[Sequence[Hint]], None] | None = None, name: str = ""
+    ) -> None:
+        """`local` hears the hints at once, so that this process's own subscribers need not wait for the round trip.
+
+        `name` is the hub's of this process, by which it knows the echo of what it heard so.
+        """
         self._broadcast = broadcast
         self._local = local
+        self._name = name
         self._pending: dict[SagaId, int] = {}
         self._sending: asyncio.Task[None] | None = None
 
@@ -213,22 +219,27 @@ class BroadcastAnnouncer:
     async def _send(self) -> None:
         while self._pending:
             pending, self._pending = self._pending, {}
-            for message in _messages(pending.items()):
+            for message in _messages(self._name, pending.items()):
                 try:
                     await self._broadcast.publish(CHANNEL, message)
                 except Exception as failure:  # noqa: BLE001 - whatever transport is behind it: a hint may be lost
                     logger.info("an announcement was lost: %s", failure)
 
 
-def _messages(hints: Iterable[tuple[SagaId, int]]) -> list[str]:
+def _messages(name: str, hints: Iterable[tuple[SagaId, int]]) -> list[str]:
     messages: list[str] = []
     for saga_id, version in hints:
         text = f"{saga_id}:{version}"
         if messages and len(messages[-1]) + 1 + len(text) <= LARGEST_PAYLOAD:
             messages[-1] += f",{text}"
         else:
-            messages.append(text)
+            messages.append(f"{name}/{text}" if name else text)
     return messages
+
+
+def sender(message: str) -> str:
+    """The name of the hub whose process sent the message; empty where it did not say."""
+    return message.rpartition("/")[0]
 
 
 def read_hints(message: str) -> list[Hint] | None:
@@ -236,7 +247,7 @@ def read_hints(message: str) -> list[Hint] | None:
     if message == RESYNC:
         return None
     try:
-        pairs = [text.split(":") for text in message.split(",")]
+        pairs = [text.split(":") for text in message.rpartition("/")[2].split(",")]
         return [Hint(SagaId(UUID(saga_id)), int(version)) for saga_id, version in pairs]
     except ValueError:
         logger.warning("an announcement that cannot be read: %.80r", message)

@@ -1,20 +1,57 @@
 """Commands on a saga that exists: lock its row, see what it allows, write what follows; one transaction each."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sagas.models import Saga
-from sagas.store.database import Connection
-from sagas.store.rows import db_now, to_saga
+import asyncpg
 
-_LOCK = "SELECT saga.*, clock_timestamp() AS db_now FROM saga WHERE id = $1 FOR UPDATE"
-_LOCK_BRANCH = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+from sagas.models import Draft, Saga
+from sagas.store.database import Connection
+from sagas.store.idempotency import Known, Request
+from sagas.store.rows import db_now, to_draft, to_saga
+
+_LOCK = "SELECT saga.*, clock_timestamp() AS db_now FROM saga WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+_LOCK_BRANCHES = """
+SELECT pg_advisory_xact_lock(key)
+FROM (SELECT DISTINCT hashtextextended(name, 0) AS key FROM unnest($1::text[]) AS name ORDER BY key) AS keys
+"""
 _LIVE_ON_BRANCH = """
-SELECT saga.*, clock_timestamp() AS db_now FROM saga
+SELECT * FROM saga
 WHERE project_id = $1 AND branch = $2 AND status NOT IN ('COMPLETED', 'CANCELLED')
 ORDER BY created_at
+"""
+_LIVE_ON_BRANCHES = """
+SELECT saga.* FROM unnest($1::bigint[], $2::text[]) AS asked (project_id, branch)
+JOIN saga ON saga.project_id = asked.project_id AND saga.branch = asked.branch
+WHERE status NOT IN ('COMPLETED', 'CANCELLED')
+ORDER BY saga.created_at
+"""
+# In a statement of its own, after the lock was waited for: it must see what its holder left.
+_FACTS = """
+SELECT
+    key.input_hash, key.saga_id AS known_saga_id, key.request_id AS known_request_id,
+    asked.expected IS NOT NULL AND EXISTS (
+        SELECT FROM saga_event
+        WHERE saga_id = asked.saga_id AND version > asked.expected
+          AND type NOT IN ('ATTEMPT_FAILED', 'DRAFT_CHANGED', 'OUTPUT_NOTICED')
+    ) AS moved,
+    asked.expected IS NOT NULL AND EXISTS (
+        SELECT FROM saga_event
+        WHERE saga_id = asked.saga_id AND version > asked.expected AND from_state IS DISTINCT FROM to_state
+    ) AS left,
+    draft.*
+FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::text[], $6::text[])
+    WITH ORDINALITY AS asked (saga_id, expected, form, user_id, mutation, key, place)
+LEFT JOIN idempotency_record AS key
+    ON (key.user_id, key.mutation, key.key) = (asked.user_id, asked.mutation, asked.key)
+LEFT JOIN LATERAL (
+    SELECT * FROM draft
+    WHERE draft.saga_id = asked.saga_id AND draft.state = asked.form
+    ORDER BY visit DESC LIMIT 1
+) AS draft ON true
+ORDER BY asked.place
 """
 _NOW = "SELECT clock_timestamp()"
 _RECORDED_BRANCH = """
@@ -23,17 +60,6 @@ WHERE project_id = $1 AND issue_iid = $2 AND definition_name <> 'merge_request'
 ORDER BY created_at DESC LIMIT 1
 """
 _SAGA = "SELECT * FROM saga WHERE id = $1"
-_MOVED_SINCE = """
-SELECT EXISTS (
-    SELECT FROM saga_event
-    WHERE saga_id = $1 AND version > $2 AND type NOT IN ('ATTEMPT_FAILED', 'DRAFT_CHANGED', 'OUTPUT_NOTICED')
-)
-"""
-_LEFT_SINCE = """
-SELECT EXISTS (
-    SELECT FROM saga_event WHERE saga_id = $1 AND version > $2 AND from_state IS DISTINCT FROM to_state
-)
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +70,51 @@ class Locked:
     now: datetime
 
 
-async def lock(connection: Connection, saga_id: UUID) -> Locked | None:
-    """Hold the saga's row until the transaction ends."""
-    record = await connection.fetchrow(_LOCK, saga_id)
-    return None if record is None else Locked(to_saga(record), db_now(record))
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a command needs to know beside its saga's row."""
+
+    saga_id: UUID
+    request: Request
+    expected_version: int | None
+    """The version that its user saw."""
+    form: str | None = None
+    """The input step whose newest draft it is about."""
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """The answer to `Asked`, from under the row's lock."""
+
+    known: Known | None
+    """What the request's key stands for already."""
+    moved: bool
+    """Whether the saga has moved since the expected version; failed attempts, changed drafts and notices do not move it."""
+    left: bool
+    """Whether the saga has left the step that it was in at that version, by whatever way."""
+    draft: Draft | None
+
+
+async def lock(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Locked]:
+    """Hold the rows of these sagas until the transaction ends; one that is not there is left out."""
+    records = await connection.fetch(_LOCK, saga_ids)
+    return {record["id"]: Locked(to_saga(record), db_now(record)) for record in records}
+
+
+async def facts(connection: Connection, asked: Sequence[Asked]) -> list[Facts]:
+    """What each command needs to know beside the row that it has locked."""
+    columns = zip(
+        *((a.saga_id, a.expected_version, a.form, a.request.user_id, a.request.mutation, a.request.key) for a in asked),
+        strict=True,
+    )
+    return [_facts(record) for record in await connection.fetch(_FACTS, *columns)]
+
+
+def _facts(record: asyncpg.Record) -> Facts:
+    known = None
+    if record["known_saga_id"] is not None:
+        known = Known(record["known_saga_id"], record["input_hash"], record["known_request_id"])
+    return Facts(known, record["moved"], record["left"], None if record["state"] is None else to_draft(record))
 
 
 async def saga(connection: Connection, saga_id: UUID) -> Saga | None:
@@ -56,9 +123,14 @@ async def saga(connection: Connection, saga_id: UUID) -> Saga | None:
     return None if record is None else to_saga(record)
 
 
-async def lock_branch(connection: Connection, project_id: int, branch: str) -> None:
-    """Let starts on one branch go one after the other; the lock goes with the transaction."""
-    await connection.execute(_LOCK_BRANCH, f"{project_id}:{branch}")
+async def lock_branches(connection: Connection, branches: Iterable[tuple[int, str]]) -> None:
+    """Let starts on one branch (project id, name) go one after the other; the locks go with the transaction."""
+    await connection.execute(_LOCK_BRANCHES, [f"{project_id}:{branch}" for project_id, branch in branches])
+
+
+async def live_on_branches(connection: Connection, branches: Sequence[tuple[int, str]]) -> Sequence[Saga]:
+    """The live sagas of these branches, oldest first."""
+    return [to_saga(record) for record in await connection.fetch(_LIVE_ON_BRANCHES, *zip(*branches, strict=True))]
 
 
 async def live_on_branch(connection: Connection, project_id: int, branch: str) -> Sequence[Saga]:
@@ -76,13 +148,3 @@ async def recorded_branch(connection: Connection, project_id: int, issue_iid: in
     """The branch that the newest saga of this issue worked on."""
     branch: str | None = await connection.fetchval(_RECORDED_BRANCH, project_id, issue_iid)
     return branch
-
-
-async def moved_since(connection: Connection, saga_id: UUID, version: int) -> bool:
-    """Whether the saga has moved since this version; failed attempts, changed drafts and notices do not move it."""
-    return bool(await connection.fetchval(_MOVED_SINCE, saga_id, version))
-
-
-async def left_since(connection: Connection, saga_id: UUID, version: int) -> bool:
-    """Whether the saga has left the step that it was in at this version, by whatever way."""
-    return bool(await connection.fetchval(_LEFT_SINCE, saga_id, version))

@@ -1,5 +1,7 @@
 """Drafts: what a form starts from, and what its user gave."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -20,6 +22,22 @@ SET submitted = excluded.submitted, submitted_hash = excluded.submitted_hash,
 """
 
 
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """The document that a user gave for one visit of an input step."""
+
+    saga_id: UUID
+    state: str
+    visit: int
+    base: NewDraft
+    """The draft that it was made from, where no row has it yet."""
+    changed_at_version: int
+    values: dict[str, Any]
+    values_hash: str
+    user: dict[str, Any]
+    request_id: UUID
+
+
 async def draft(connection: Connection, saga_id: UUID, state: str, visit: int) -> Draft | None:
     """The draft of one visit of an input step."""
     record = await connection.fetchrow(_DRAFT, saga_id, state, visit)
@@ -32,30 +50,23 @@ async def latest_draft(connection: Connection, saga_id: UUID, state: str) -> Dra
     return None if record is None else to_draft(record)
 
 
-async def submit(
-    connection: Connection,
-    saga_id: UUID,
-    state: str,
-    visit: int,
-    *,
-    base: NewDraft,
-    changed_at_version: int,
-    values: dict[str, Any],
-    values_hash: str,
-    user: dict[str, Any],
-    request_id: UUID,
-) -> None:
-    """Keep the document that the user gave; `base` is the draft it was made from, where no row has it yet."""
-    await connection.execute(
+async def submit(connection: Connection, given: Sequence[Submission]) -> None:
+    """Keep the documents that users gave."""
+    await connection.executemany(
         _SUBMIT,
-        saga_id,
-        state,
-        visit,
-        base.document,
-        base.blob_id,
-        changed_at_version,
-        values,
-        values_hash,
-        user,
-        request_id,
+        [
+            (
+                row.saga_id,
+                row.state,
+                row.visit,
+                row.base.document,
+                row.base.blob_id,
+                row.changed_at_version,
+                row.values,
+                row.values_hash,
+                row.user,
+                row.request_id,
+            )
+            for row in given
+        ],
     )

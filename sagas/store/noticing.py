@@ -66,7 +66,7 @@ async def remember_merge_requests(
 
 
 async def _still_waiting(connection: Connection, seen: Saga) -> Locked | None:
-    locked = await commands.lock(connection, seen.id)
+    locked = (await commands.lock(connection, [seen.id])).get(seen.id)
     if locked is None:
         return None
     saga = locked.saga

@@ -15,6 +15,7 @@ from sagas.models import CalculationTask, Draft, Saga, SagaRow, SagaStatus, Task
 from sagas.store.database import dump
 
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in CalculationTask.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
+DRAFT_COLUMNS: tuple[str, ...] = tuple(column.name for column in Draft.__table__.columns)  # type: ignore[attr-defined]  # as above
 
 _saga_values = itemgetter(*COLUMNS)
 _POSTGRESQL: Dialect = dialect()  # type: ignore[no-untyped-call]  # SQLAlchemy leaves it untyped
@@ -37,7 +38,7 @@ def to_task(record: asyncpg.Record) -> CalculationTask:
 
 def to_draft(record: asyncpg.Record) -> Draft:
     """A draft's row as the model."""
-    return Draft(**dict(record))
+    return Draft(**{name: record[name] for name in DRAFT_COLUMNS})
 
 
 def db_now(record: asyncpg.Record) -> datetime:

@@ -1,6 +1,6 @@
 """Commands on a live saga: advance, retry, pause, resume, cancel. Each locks the row, and never interrupts a leased step."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
 from sagas import trace
@@ -14,26 +14,14 @@ from sagas.ports import Json, User
 from sagas.results import NewDraft
 from sagas.steps import documents
 from sagas.steps.run import user_to_json
-from sagas.store import commands, drafts, journal
-from sagas.store.commands import Locked
-from sagas.store.database import Connection
-from sagas.store.idempotency import Request
-from sagas.use_cases.desk import (
-    Answer,
-    Desk,
-    hash_of,
-    keep_key,
-    known_answer,
-    not_found,
-    refuse_unstorable,
-    refusing_gitlab,
-    request,
-)
+from sagas.store import drafts
+from sagas.store.commands import Asked, Facts, Locked
+from sagas.store.drafts import Submission
+from sagas.use_cases.answers import Answer
+from sagas.use_cases.deciding import Command, Decision
+from sagas.use_cases.desk import Desk, hash_of, not_found, refuse_unstorable, refusing_gitlab, request
 
 PAUSABLE = frozenset({SagaStatus.RUNNING, SagaStatus.AWAITING_INPUT, SagaStatus.AWAITING_RESULT})
-
-Rule = Callable[[Connection, Locked, SagaDefinition], Awaitable[Change | None]]
-"""What a command does to the locked saga; None: it is as the command wants it already."""
 
 
 async def advance(
@@ -51,24 +39,23 @@ async def advance(
     asked = request(user, "advanceSaga", idempotency_key, str(saga_id), step, values)
     values_hash = hash_of(values)
 
-    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
         saga = locked.saga
-        await _expect_same_step(connection, saga, expected_version)
+        _expect_same_step(saga, expected_version, facts)
         if saga.state != step or saga.status is not SagaStatus.AWAITING_INPUT:
             raise _wrong_step(saga, step)
-        draft = await drafts.draft(connection, saga.id, step, saga.visit)
-        if draft is None:
+        draft = facts.draft
+        if draft is None or draft.visit != saga.visit:
             raise AssertionError(f"saga {saga.id} waits in {step} without a draft")
         _expect(saga, expected_version, draft.changed_at_version)
         calculation = calculation_of(definition, definition.step(step).calculation or "")
         document = _checked(calculation, values)
         change = Change(saga, definition, locked.now)
         change.context = change.context.with_facts(calculation.name, await_visit=saga.visit)
-        await drafts.submit(
-            connection,
-            saga.id,
-            step,
-            saga.visit,
+        given = Submission(
+            saga_id=saga.id,
+            state=step,
+            visit=saga.visit,
             base=NewDraft(draft.document, None if draft.blob_id is None else draft.blob_id),
             changed_at_version=draft.changed_at_version,
             values=document,
@@ -78,17 +65,17 @@ async def advance(
         )
         data = {"step": step, "calculation": calculation.name, "file": calculation.input_file}
         change.move(Trigger.INPUT_RECEIVED, EventType.INPUT_RECEIVED, actor=_name(user), data=data)
-        return change
+        return Decision(change, given)
 
-    async def natural(connection: Connection, locked: Locked) -> Answer | None:
+    def natural(locked: Locked, facts: Facts) -> Answer | None:
         # The same values for the same visit, told twice: the first telling stands.
-        given = await drafts.latest_draft(connection, locked.saga.id, step)
+        given = facts.draft
         waiting = locked.saga.state == step and locked.saga.status is SagaStatus.AWAITING_INPUT
         if given is None or waiting or given.submitted_hash != values_hash:
             return None
         return Answer(locked.saga, given.request_id == asked.id)
 
-    return await _command(desk, user, saga_id, asked, rule, natural=natural)
+    return await _command(desk, user, Asked(saga_id, asked, expected_version, step), rule, natural=natural)
 
 
 async def retry(
@@ -109,15 +96,15 @@ async def retry(
         return repeated
     draft = await _draft_for(desk, seen, from_step)
 
-    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
         saga = locked.saga
-        await _expect_unmoved(connection, saga, expected_version)
+        _expect_unmoved(saga, expected_version, facts)
         if saga.status is not SagaStatus.FAILED:
             raise _wrong_state(saga, "Only a failed saga can be retried.")
         change = Change(saga, definition, locked.now)
         if from_step is None or from_step == saga.state:
             change.retry(_name(user))
-            return change
+            return Decision(change)
         if from_step not in definition.retry_targets(saga.state):
             allowed = ", ".join([saga.state, *definition.retry_targets(saga.state)])
             raise refused(
@@ -126,9 +113,9 @@ async def retry(
                 "fromStep",
             )
         change.move(back_to(from_step), EventType.RETRIED, actor=_name(user), data={"fromStep": from_step}, draft=draft)
-        return change
+        return Decision(change)
 
-    return await _command(desk, user, saga_id, asked, rule)
+    return await _command(desk, user, Asked(saga_id, asked, expected_version), rule)
 
 
 async def pause(
@@ -137,11 +124,11 @@ async def pause(
     """Let the saga rest; a step under way settles its effect first."""
     asked = request(user, "pauseSaga", idempotency_key, str(saga_id))
 
-    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
         saga = locked.saga
         if saga.status is SagaStatus.PAUSED or saga.wanted is Wanted.PAUSE:
             return None
-        await _expect_unmoved(connection, saga, expected_version)
+        _expect_unmoved(saga, expected_version, facts)
         if saga.status not in PAUSABLE:
             raise _wrong_state(saga, "Only a saga that runs or waits can be paused.")
         change = Change(saga, definition, locked.now)
@@ -149,9 +136,9 @@ async def pause(
             change.pause(_name(user))
         else:
             change.want(Wanted.PAUSE, {"actor": _name(user)}, EventType.PAUSE_REQUESTED)
-        return change
+        return Decision(change)
 
-    return await _command(desk, user, saga_id, asked, rule)
+    return await _command(desk, user, Asked(saga_id, asked, expected_version), rule)
 
 
 async def resume(
@@ -160,16 +147,16 @@ async def resume(
     """Go on with a paused saga; one whose pause was asked for but not yet obeyed just goes on."""
     asked = request(user, "resumeSaga", idempotency_key, str(saga_id))
 
-    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
         saga = locked.saga
-        await _expect_unmoved(connection, saga, expected_version)
+        _expect_unmoved(saga, expected_version, facts)
         if saga.status is not SagaStatus.PAUSED and saga.wanted is not Wanted.PAUSE:
             raise _wrong_state(saga, "Only a paused saga can be resumed.")
         change = Change(saga, definition, locked.now)
         change.resume(_name(user))
-        return change
+        return Decision(change)
 
-    return await _command(desk, user, saga_id, asked, rule)
+    return await _command(desk, user, Asked(saga_id, asked, expected_version), rule)
 
 
 async def cancel(
@@ -190,64 +177,40 @@ async def cancel(
         )
     asked = request(user, "cancelSaga", idempotency_key, str(saga_id), compensate, reason)
 
-    async def rule(connection: Connection, locked: Locked, definition: SagaDefinition) -> Change | None:
+    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
         saga = locked.saga
         if saga.status in {SagaStatus.CANCELLING, SagaStatus.CANCELLED}:
             return None
-        await _expect_unmoved(connection, saga, expected_version)
+        _expect_unmoved(saga, expected_version, facts)
         if saga.status is SagaStatus.COMPLETED:
             raise _wrong_state(saga, "A completed saga cannot be cancelled.")
         change = Change(saga, definition, locked.now)
         wanted: dict[str, Any] = {"actor": _name(user), "compensate": compensate, "reason": reason}
         change.cancel(wanted)
-        return change
+        return Decision(change)
 
-    return await _command(desk, user, saga_id, asked, rule)
+    return await _command(desk, user, Asked(saga_id, asked, expected_version), rule)
 
 
 async def _command(
     desk: Desk,
     user: User,
-    saga_id: SagaId,
-    asked: Request,
-    rule: Rule,
+    asked: Asked,
+    rule: Callable[[Locked, Facts, SagaDefinition], Decision | None],
     *,
-    natural: Callable[[Connection, Locked], Awaitable[Answer | None]] | None = None,
+    natural: Callable[[Locked, Facts], Answer | None] | None = None,
 ) -> Answer:
     async with refusing_gitlab():
-        seen = await desk.saga(user, saga_id)
+        seen = await desk.saga(user, SagaId(asked.saga_id))
     definition = await desk.definitions.get(seen.definition_name, seen.definition_version)
-    made: list[Change] = []
-
-    async def work(connection: Connection) -> Answer:
-        repeated = await known_answer(connection, asked)
-        if repeated is not None:
-            return repeated
-        locked = await commands.lock(connection, saga_id)
-        if locked is None:
-            raise not_found(("sagaId",))
-        if await journal.stand(connection, made):
-            return Answer(locked.saga, created=True)
-        made.clear()
-        # The key again, under the row's lock: the same request may have been under way at the same moment.
-        repeated = await known_answer(connection, asked)
-        if repeated is None and natural is not None:
-            repeated = await natural(connection, locked)
-        if repeated is not None:
-            await keep_key(connection, asked, saga_id)
-            return repeated
-        change = await rule(connection, locked, definition)
-        if change is not None:
-            change.saga.traceparent = trace.current.get()
-            await journal.write(connection, [change])
-            made.append(change)
-        await keep_key(connection, asked, saga_id)
-        return Answer(locked.saga if change is None else change.saga, created=change is not None)
-
-    answer = await desk.database.run(work, point="command")
-    if made:
-        desk.tell_of(answer.saga)
-    return answer
+    command = Command(
+        asked,
+        absent=not_found(("sagaId",)),
+        rule=lambda locked, facts: rule(locked, facts, definition),
+        natural=natural,
+        traceparent=trace.current.get(),
+    )
+    return await desk.commands.add(command)
 
 
 def _checked(calculation: Calculation, values: Json) -> dict[str, Any]:
@@ -299,10 +262,10 @@ def _expect(saga: Saga, expected: int | None, changed_at: int) -> None:
     )
 
 
-async def _expect_same_step(connection: Connection, saga: Saga, expected: int | None) -> None:
+def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected is None:
         return
-    if expected > saga.version or await commands.left_since(connection, saga.id, expected):
+    if expected > saga.version or facts.left:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             f"You saw version {expected}, but the saga has left the step it was in then: it is in {saga.state} now "
@@ -311,10 +274,10 @@ async def _expect_same_step(connection: Connection, saga: Saga, expected: int | 
         )
 
 
-async def _expect_unmoved(connection: Connection, saga: Saga, expected: int | None) -> None:
+def _expect_unmoved(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected is None:
         return
-    if expected > saga.version or await commands.moved_since(connection, saga.id, expected):
+    if expected > saga.version or facts.moved:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             f"You saw version {expected}, but the saga has moved on to version {saga.version}. Look at it again.",

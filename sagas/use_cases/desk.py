@@ -2,11 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from uuid import UUID, uuid4
+from typing import Protocol
+from uuid import uuid4
 
+from sagas.batches import Batches
 from sagas.catalogue import Catalogue
 from sagas.errors import RefusalCode, RefusedError, RetryableError, TerminalError, refused
 from sagas.faults import crash_point
@@ -14,21 +16,26 @@ from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga
 from sagas.ports import Access, AccessLevel, Announcer, Forge, Hint, Json, Project, User
 from sagas.steps import documents
-from sagas.store import commands, idempotency
-from sagas.store.database import Connection, Database
+from sagas.store import commands
+from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
 from sagas.store.idempotency import Request
+from sagas.use_cases.answers import Answer, known_answer
+from sagas.use_cases.births import Bearing, Start
+from sagas.use_cases.deciding import Command, Commanding
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The saga as it is now; `created` tells whether this very request did it."""
+class Waker(Protocol):
+    """An engine of this process."""
 
-    saga: Saga
-    created: bool
+    def kick(self) -> None:
+        """Look for due sagas now."""
+
+    def kick_all(self) -> None:
+        """Look for due sagas now, and after waiting ones."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Desk:
     """The means of the use cases."""
 
@@ -38,22 +45,42 @@ class Desk:
     definitions: DefinitionStore
     catalogue: Catalogue
     announcer: Announcer
-    wakers: list[Callable[[], None]] = field(default_factory=list)
+    wakers: list[Waker] = field(default_factory=list)
     """Engines of this process, to be kicked after a commit."""
+    commands: Batches[Command, Answer] = field(init=False)
+    """Commands of all users; no two on one saga in one transaction."""
+    starts: Batches[Start, Answer] = field(init=False)
+    """Starts of all users; no two on one branch in one transaction."""
 
-    def tell(self, hints: Sequence[Hint]) -> None:
-        """After a commit: announce it and wake this process's own engine."""
+    def __post_init__(self) -> None:
+        """Commands and starts share transactions, each kind with its own."""
+        self.commands = Batches(self._command, apart=lambda command: command.asked.saga_id)
+        self.starts = Batches(self._start, apart=lambda start: start.birth.place)
+
+    async def _command(self, batch: Sequence[Command]) -> Sequence[Answer | RefusedError]:
+        commanding = Commanding(batch)
+        answers = await self.database.run(commanding, point="command")
+        self.tell([Hint(SagaId(change.saga.id), change.saga.version) for change in commanding.made])
+        return answers
+
+    async def _start(self, batch: Sequence[Start]) -> Sequence[Answer | RefusedError]:
+        bearing = Bearing(batch)
+        answers = await self.database.run(bearing, point="start")
+        self.tell([Hint(SagaId(change.saga.id), change.saga.version) for change in bearing.made])
+        return answers
+
+    def tell(self, hints: Sequence[Hint], *, outside: bool = False) -> None:
+        """After a commit: announce it and wake this process's own engine; `outside`: GitLab has news for its watcher."""
         if not hints:
             return
         crash_point("announce.before")
         self.announcer.announce(hints)
         crash_point("announce.after")
-        for wake in self.wakers:
-            wake()
-
-    def tell_of(self, saga: Saga) -> None:
-        """`tell` for one saga."""
-        self.tell([Hint(SagaId(saga.id), saga.version)])
+        for waker in self.wakers:
+            if outside:
+                waker.kick_all()
+            else:
+                waker.kick()
 
     async def may_write(self, user: User, project: ProjectId, *path: str, sees_code: bool = False) -> AccessLevel:
         """The user's level, which is Developer or more.
@@ -142,33 +169,6 @@ def hash_of(document: Json) -> str:
     """SHA-256 over the canonical JSON of a document."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
-
-
-async def known_answer(connection: Connection, request: Request) -> Answer | None:
-    """`Desk.repeated` within a transaction."""
-    known = await idempotency.find(connection, request)
-    if known is None:
-        return None
-    if known.input_hash != request.input_hash:
-        raise refused(
-            RefusalCode.IDEMPOTENCY_CONFLICT,
-            "This idempotency key was used before with other input. Use a new key for a new request.",
-            "idempotencyKey",
-        )
-    saga = await commands.saga(connection, known.saga_id)
-    return None if saga is None else Answer(saga, known.request_id == request.id)
-
-
-async def keep_key(connection: Connection, request: Request, saga_id: UUID) -> None:
-    """Bind the key, or take the whole transaction back where another request was first with other input."""
-    if not await idempotency.keep(connection, request, saga_id):
-        earlier = await known_answer(connection, request)
-        if earlier is not None and earlier.saga.id != saga_id:
-            raise refused(
-                RefusalCode.IDEMPOTENCY_CONFLICT,
-                "This idempotency key was used at the same moment for another saga. Use a new key.",
-                "idempotencyKey",
-            )
 
 
 @asynccontextmanager

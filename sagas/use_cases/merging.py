@@ -13,8 +13,10 @@ from sagas.models import Saga, SagaStatus
 from sagas.ports import MergeRequest, Project, User
 from sagas.store import commands
 from sagas.use_cases import commanding
-from sagas.use_cases.desk import Answer, Desk, not_found, refuse_unstorable, refusing_gitlab, request
-from sagas.use_cases.starting import Birth, bear
+from sagas.use_cases.answers import Answer
+from sagas.use_cases.births import Birth
+from sagas.use_cases.desk import Desk, not_found, refuse_unstorable, refusing_gitlab, request
+from sagas.use_cases.starting import bear
 
 PATIENCE_S = 20.0
 _QUICK_ACTION = re.compile(r"^[ \t\r]*/[A-Za-z].*", re.MULTILINE)

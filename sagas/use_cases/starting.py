@@ -1,56 +1,22 @@
-"""Starting sagas: read and refuse first, then one transaction that either finds the live saga or bears a new one."""
+"""Starting sagas: read and refuse first, then one transaction that finds the live saga or bears a new one (`births`)."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from sagas import trace
-from sagas.change import Change
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition, Trigger
 from sagas.errors import Problem, RefusalCode, RefusedError, TerminalError, refused
 from sagas.ids import CommitSha
-from sagas.models import Saga, SagaStatus
 from sagas.ports import Json, Project, User
 from sagas.results import NewDraft
 from sagas.steps import documents
-from sagas.steps.run import user_to_json
-from sagas.store import commands, drafts, journal
-from sagas.store.database import Connection
 from sagas.store.idempotency import Request
+from sagas.use_cases.answers import Answer
+from sagas.use_cases.births import Birth, GivenInput, Start
 from sagas.use_cases.branches import WorkBranch, choose_branch
-from sagas.use_cases.desk import Answer, Desk, hash_of, keep_key, known_answer, refusing_gitlab, request
+from sagas.use_cases.desk import Desk, hash_of, refusing_gitlab, request
 
 PREPARE_BRANCH = "PREPARE_BRANCH"
-
-
-@dataclass(frozen=True, slots=True)
-class Birth:
-    """Everything that a new saga is born with."""
-
-    definition: SagaDefinition
-    state: str
-    project: Project
-    branch: str
-    issue_iid: int | None
-    writes: tuple[str, ...]
-    natural_key: str
-    context: SagaContext
-    user: User
-    given: "GivenInput | None" = None
-    """The values of a single calculation, which its COMMIT step will read."""
-
-
-@dataclass(frozen=True, slots=True)
-class GivenInput:
-    """The values given with the start, and the draft they are held against."""
-
-    form: str
-    base: NewDraft
-    values: dict[str, Any]
-    values_hash: str
 
 
 async def start_balance(
@@ -138,87 +104,11 @@ async def run_calculation(
 
 
 async def bear(desk: Desk, birth: Birth, asked: Request) -> Answer:
-    """The one transaction of a start.
+    """The one transaction of a start, shared with whoever starts at the same moment.
 
     Raises RefusedError(BRANCH_BUSY) where another live saga may write the same files on the branch.
     """
-    saga_id = uuid4()
-    answer = await desk.database.run(lambda connection: _bear(connection, birth, asked, saga_id), point="start")
-    if answer.created:
-        desk.tell_of(answer.saga)
-    return answer
-
-
-async def _bear(connection: Connection, birth: Birth, asked: Request, saga_id: UUID) -> Answer:
-    await commands.lock_branch(connection, birth.project.id, birth.branch)
-    repeated = await known_answer(connection, asked)
-    if repeated is not None:
-        return repeated
-    for live in await commands.live_on_branch(connection, birth.project.id, birth.branch):
-        if live.natural_key == birth.natural_key:
-            await keep_key(connection, asked, live.id)
-            return Answer(live, live.id == saga_id)
-        shared = set(live.writes) & set(birth.writes)
-        if shared:
-            raise _busy(live, sorted(shared))
-    now = await commands.now(connection)
-    change = Change(_new_row(birth, saga_id, now), birth.definition, now)
-    data: Mapping[str, Any] = {"branch": birth.branch, "issueIid": birth.issue_iid}
-    change.start(birth.state, actor=birth.user.name or birth.user.username, data=data)
-    await journal.insert(connection, [change])
-    if birth.given is not None:
-        await drafts.submit(
-            connection,
-            saga_id,
-            birth.given.form,
-            0,
-            base=birth.given.base,
-            changed_at_version=1,
-            values=birth.given.values,
-            values_hash=birth.given.values_hash,
-            user=dict(user_to_json(birth.user)),
-            request_id=asked.id,
-        )
-    await keep_key(connection, asked, saga_id)
-    return Answer(change.saga, created=True)
-
-
-def _new_row(birth: Birth, saga_id: UUID, now: datetime) -> Saga:
-    return Saga(
-        id=saga_id,
-        definition_name=birth.definition.name,
-        definition_version=birth.definition.version,
-        state=birth.state,
-        visit=0,
-        attempts=0,
-        status=SagaStatus.RUNNING,
-        version=0,
-        context=birth.context.to_json(),
-        project_id=birth.project.id,
-        project_path=birth.project.path,
-        issue_iid=birth.issue_iid,
-        branch=birth.branch,
-        writes=list(birth.writes),
-        natural_key=birth.natural_key,
-        started_by_id=birth.user.id,
-        started_by=user_to_json(birth.user),
-        look_interval_s=2.0,
-        signals=0,
-        signals_seen=0,
-        traceparent=trace.current.get(),
-        created_at=now,
-        updated_at=now,
-    )
-
-
-def _busy(live: Saga, shared: list[str]) -> RefusedError:
-    files = ", ".join(shared)
-    return refused(
-        RefusalCode.BRANCH_BUSY,
-        f"Another calculation ({live.definition_name}, saga {live.id}) is at work on {live.branch} with the files of "
-        f"{files}. Wait until it ends, or cancel it.",
-        "branch",
-    )
+    return await desk.starts.add(Start(birth, asked, uuid4(), trace.current.get()))
 
 
 def _first_state(definition: SagaDefinition, work: WorkBranch) -> str:

@@ -87,7 +87,7 @@ class LocalFeed:
                 watch.hear(hint.saga_id)
 
     @asynccontextmanager
-    async def watch(self, saga_id: SagaId | None = None) -> AsyncIterator[Watch]:
+    async def watch(self, saga_id: SagaId | None = None, *, elsewhere: bool = False) -> AsyncIterator[Watch]:
         watch = LocalWatch(saga_id)
         self.watches.append(watch)
         try:

@@ -163,12 +163,12 @@ async def service(url: str) -> AsyncIterator[Service]:
                 versions.hear(hints)
                 hub.hint(hints)
 
-            announcer = BroadcastAnnouncer(broadcast, local=tell)
+            announcer = BroadcastAnnouncer(broadcast, local=tell, name=hub.name)
             desk = Desk(database, forge, FakeAccess(), definitions, catalogue, announcer)
             engine = Engine(
                 Tools(forge, publisher, database), definitions, announcer, feed=hub, settings=EngineSettings()
             )
-            desk.wakers.append(engine.kick_all)
+            desk.wakers.append(engine)
             async with running(engine):
                 yield Service(database, forge, project, SagaService(desk), hub, versions)
             await announcer.aclose()

@@ -91,7 +91,7 @@ async def stage(world: World, database_url: str) -> AsyncIterator[Stage]:
         await definitions.register(shipped_definitions(catalogue).values())
         desk = Desk(database, world.forge, FakeAccess(), definitions, catalogue, announcer)
         engine = Engine(Tools(world.forge, publisher, database), definitions, announcer, settings=FAST)
-        desk.wakers.append(engine.kick_all)
+        desk.wakers.append(engine)
         working = asyncio.create_task(engine.run())
         yield Stage(world, project, database, SagaService(desk), publisher)
         engine.stop()

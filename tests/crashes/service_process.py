@@ -156,7 +156,7 @@ async def main(plan: Plan) -> None:
         tools = Tools(forge, FilePublisher(plan.folder), database)
         while not player.done():
             engine = Engine(tools, definitions, announcer, settings=PACE)
-            desk.wakers[:] = [engine.kick_all]
+            desk.wakers[:] = [engine]
             if plan.scenario is Scenario.WHOLE:
                 forge.stop_once = engine
             await _run(engine, until=player)

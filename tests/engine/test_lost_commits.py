@@ -13,7 +13,7 @@ from sagas.results import Stayed
 from sagas.store import claims
 from sagas.store.claims import Held
 from sagas.store.outcomes import Outcome, Recording
-from sagas.use_cases.desk import Answer
+from sagas.use_cases.answers import Answer
 from tests.engine.lost_commits import losing_commits
 from tests.world import ENGINEER, World
 

@@ -28,7 +28,7 @@ from sagas.errors import RefusalCode, RefusedError, RetryableError, SagaError, T
 from sagas.ids import SagaId, TaskId
 from sagas.models import Saga, SagaStatus, Wanted
 from sagas.ports import TaskReport, TaskState
-from sagas.use_cases.desk import Answer
+from sagas.use_cases.answers import Answer
 from tests.properties import invariants
 from tests.properties.stepping import Stepper, Worker
 from tests.world import COLLEAGUE, ENGINEER, World, new_world
