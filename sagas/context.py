@@ -66,9 +66,9 @@ class StepSummary:
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CalculationFacts:
-    """What the saga knows of one calculation's files on its branch."""
+    """What the saga knows of one calculation's files on its branch; shared like the summaries."""
 
     input_blob: str | None = None
     input_commit: str | None = None
@@ -78,7 +78,8 @@ class CalculationFacts:
     output_blob: str | None = None
     output_commit: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    @cached_property
+    def stored(self) -> Mapping[str, Any]:
         """The stored form, without what is empty."""
         stored = {
             "inputBlob": self.input_blob,
@@ -131,7 +132,7 @@ class SagaContext:
             "repoUrl": self.repo_url,
             "defaultBranch": self.default_branch,
             "steps": {name: step.stored for name, step in self.steps.items()},
-            "calculations": {name: facts.to_json() for name, facts in self.calculations.items()},
+            "calculations": {name: facts.stored for name, facts in self.calculations.items()},
         }
         if self.head is not None:
             stored["head"] = self.head

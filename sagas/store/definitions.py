@@ -13,12 +13,11 @@ SELECT $1, coalesce(max(version), 0) + 1, $2, $3 FROM saga_definition WHERE name
 RETURNING version
 """
 _DOCUMENT = "SELECT document FROM saga_definition WHERE name = $1 AND version = $2"
-_LIVE = """
-SELECT d.name, d.version, d.document FROM saga_definition d
-WHERE EXISTS (
-    SELECT FROM saga s
-    WHERE s.definition_name = d.name AND s.definition_version = d.version
-      AND s.status NOT IN ('COMPLETED', 'CANCELLED')
+_ALL = "SELECT name, version, document FROM saga_definition"
+_HAS_LIVE = """
+SELECT EXISTS (
+    SELECT FROM saga
+    WHERE definition_name = $1 AND definition_version = $2 AND status NOT IN ('COMPLETED', 'CANCELLED')
 )
 """
 
@@ -59,14 +58,20 @@ class DefinitionStore:
         return known
 
     async def _check_live(self) -> None:
-        for record in await self._database.read(lambda connection: connection.fetch(_LIVE)):
+        # Definitions are few and sagas many: only where a document cannot be run are its sagas asked for.
+        for record in await self._database.read(lambda connection: connection.fetch(_ALL)):
             try:
                 SagaDefinition.from_document(record["document"], version=record["version"])
             except DefinitionError as unknown:
-                raise DefinitionError(
-                    f"live sagas run under {record['name']} version {record['version']}, which this release cannot: "
-                    f"{unknown}. Let the release that began them finish them first."
-                ) from unknown
+                name, version = record["name"], record["version"]
+                if await self._has_live(name, version):
+                    raise DefinitionError(
+                        f"live sagas run under {name} version {version}, which this release cannot: {unknown}. Let the "
+                        "release that began them finish them first."
+                    ) from unknown
+
+    async def _has_live(self, name: str, version: int) -> bool:
+        return bool(await self._database.read(lambda connection: connection.fetchval(_HAS_LIVE, name, version)))
 
 
 async def _store(connection: Connection, definitions: list[SagaDefinition]) -> dict[str, int]:

@@ -87,6 +87,22 @@ async def test_an_announcement_reaches_another_process(database_url: str, databa
             await announcer.aclose()
 
 
+async def test_who_follows_the_other_processes_is_not_woken_by_his_own(database_url: str, database: Database) -> None:
+    one, other = await new_saga(database), await new_saga(database)
+    async with open_hub(database_url, database) as hub, open_broadcast(database_url) as broadcast:
+        async with hub.watch(elsewhere=True) as follower, hub.watch() as every:
+            for subscription in (follower, every):
+                await drained(subscription)
+            own = BroadcastAnnouncer(broadcast, local=hub.hint, name=hub.name)
+            own.announce([Hint(one, 2)])
+            assert await asyncio.wait_for(every.changed(), 5) == frozenset({one})
+            await own.aclose()
+            foreign = BroadcastAnnouncer(broadcast, local=None, name="another")
+            foreign.announce([Hint(other, 2)])
+            assert await asyncio.wait_for(follower.changed(), 5) == frozenset({other})
+            await foreign.aclose()
+
+
 async def test_a_thousand_announcements_at_once_are_few_messages_of_legal_size(
     database_url: str, database: Database
 ) -> None:

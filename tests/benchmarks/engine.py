@@ -13,11 +13,21 @@ import psutil
 from sagas.store.database import plain_url
 from tests.benchmarks import floors
 from tests.benchmarks.report import Measure, Options, less_is_better, more_is_better, options, show, spread
-from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, durable_server, run, service
+from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, cpu_s, durable_server, run, server_cpu_s, service
 
 NAME = "engine"
 SHARED = 64
 _FINISHED = "SELECT count(*) FROM saga WHERE status = 'COMPLETED' AND version = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class Cpu:
+    """Milliseconds of CPU per saga."""
+
+    process: float
+    """Of this process: client, use cases and engine together."""
+    server: float
+    """Of PostgreSQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +37,8 @@ class Round:
     rate: float
     floor: float
     shared_floor: float
-    cpu_ms: float
-    """Per saga, of this process: client, use cases and engine together."""
+    cpu: "Cpu"
+    floor_cpu: "Cpu"
     transactions: float
     """Per saga, as PostgreSQL counts commits, reads included."""
     lost: int
@@ -48,31 +58,53 @@ async def measure(url: str, given: Options) -> list[Measure]:
             NAME, "sagas_per_second_to_shared_commits", rates, "1/s", [each.shared_floor for each in rounds]
         ),
         less_is_better(NAME, "transactions_per_saga", [each.transactions for each in rounds], "commits", per_saga),
-        Measure(NAME, "cpu_per_saga", round(sum(each.cpu_ms for each in rounds) / len(rounds), 3), "ms"),
+        less_is_better(
+            NAME,
+            "cpu_per_saga",
+            [each.cpu.process for each in rounds],
+            "ms",
+            [each.floor_cpu.process for each in rounds],
+        ),
+        less_is_better(
+            NAME,
+            "server_cpu_per_saga",
+            [each.cpu.server for each in rounds],
+            "ms",
+            [each.floor_cpu.server for each in rounds],
+        ),
         Measure(NAME, "rss", round(psutil.Process().memory_info().rss / 2**20, 1), "MiB"),
         Measure(NAME, "lost", sum(each.lost for each in rounds), "sagas", 0),
     ]
 
 
 async def _round(url: str, given: Options) -> Round:
+    before = cpu_s(), await server_cpu_s(url)
     floor = await floors.sagas_per_second(url, sagas=given.sagas, in_flight=given.in_flight)
+    floor_cpu = await _cpu_since(url, before, given.sagas)
     shared = await floors.sagas_per_second(url, sagas=given.sagas, in_flight=1, per_commit=SHARED)
     commits, finished = await _commits(url), await _finished(url)
     async with service(url) as product:
-        cpu, began = _cpu_s(), time.perf_counter()
-        await _run_all(product, given)
-        rate, cpu = given.sagas / (time.perf_counter() - began), _cpu_s() - cpu
+        before, began = (cpu_s(), await server_cpu_s(url)), time.perf_counter()
+        await run_all(product, given)
+        rate, cpu = given.sagas / (time.perf_counter() - began), await _cpu_since(url, before, given.sagas)
     return Round(
         rate,
         floor,
         shared,
-        1000 * cpu / given.sagas,
+        cpu,
+        floor_cpu,
         (await _commits(url) - commits) / given.sagas,
         given.sagas - (await _finished(url) - finished),
     )
 
 
-async def _run_all(product: Service, given: Options) -> None:
+async def _cpu_since(url: str, before: tuple[float, float], sagas: int) -> Cpu:
+    process, server = before
+    return Cpu(1000 * (cpu_s() - process) / sagas, 1000 * (await server_cpu_s(url) - server) / sagas)
+
+
+async def run_all(product: Service, given: Options) -> None:
+    """All sagas from start to end, as many at once as were asked for."""
     numbers = iter(range(given.sagas))
 
     async def work(branch: str) -> None:
@@ -80,11 +112,6 @@ async def _run_all(product: Service, given: Options) -> None:
             await product.run_one(branch)
 
     await asyncio.gather(*(work(product.branch(slot)) for slot in range(1, given.in_flight + 1)))
-
-
-def _cpu_s() -> float:
-    times = psutil.Process().cpu_times()
-    return float(times.user + times.system)
 
 
 async def _finished(url: str) -> int:

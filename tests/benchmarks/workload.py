@@ -7,12 +7,15 @@ measured is the engine and the database. Versions: 1 is the start, 6 waits for i
 import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 from typing import Any, TypeVar
 from uuid import uuid4
 
+import asyncpg
+import psutil
 from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
@@ -29,7 +32,7 @@ from sagas.ports import Hint, Project
 from sagas.service import Desk, SagaService
 from sagas.states import PREPARE_BRANCH, prepare_branch_step
 from sagas.steps.run import Tools
-from sagas.store.database import Database
+from sagas.store.database import Database, plain_url
 from sagas.store.definitions import DefinitionStore
 from tests.fakes import ENGINEER, FakeAccess, FakeForge, FakePublisher
 from tests.support_postgres import data_directory
@@ -188,6 +191,27 @@ def durable_server() -> Iterator[str]:
             yield url
         finally:
             server.stop()
+
+
+async def server_cpu_s(url: str) -> float:
+    """The CPU that PostgreSQL has used since its start, all of its processes together."""
+    connection = await asyncpg.connect(plain_url(url))
+    directory = Path(await connection.fetchval("SHOW data_directory"))
+    await connection.close()
+    postmaster = psutil.Process(int((directory / "postmaster.pid").read_text().split()[0]))
+    used = postmaster.cpu_times()
+    total = float(used.user + used.system + used.children_user + used.children_system)
+    for backend in postmaster.children():
+        with suppress(psutil.Error):
+            used = backend.cpu_times()
+            total += used.user + used.system
+    return total
+
+
+def cpu_s() -> float:
+    """The CPU that this process has used."""
+    used = psutil.Process().cpu_times()
+    return float(used.user + used.system)
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
