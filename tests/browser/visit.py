@@ -138,11 +138,17 @@ class GraphiQL:
 
 @asynccontextmanager
 async def visiting(api: Api, *, name: str) -> AsyncIterator[Visit]:
-    """A fresh browser with one empty page."""
-    async with listening(api.app) as server, async_playwright() as playwright:
+    """A fresh browser with one empty page, on the service."""
+    async with listening(api.app) as server, browsing(f"http://127.0.0.1:{server.port}", name=name) as visit:
+        yield visit
+
+
+@asynccontextmanager
+async def browsing(origin: str, *, name: str) -> AsyncIterator[Visit]:
+    """A fresh browser with one empty page, on whatever listens there."""
+    async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
-            origin = f"http://127.0.0.1:{server.port}"
             page = await browser.new_page(base_url=origin, viewport={"width": 1400, "height": 850})
             await page.add_init_script(_REPORT_VIOLATIONS)
             visit = Visit(page, origin, name)

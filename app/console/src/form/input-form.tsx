@@ -7,6 +7,7 @@ import { useMemo, useRef, useState } from "react";
 
 import { client } from "../api/client";
 import { newKey } from "../api/idempotency";
+import { insist } from "../api/insist";
 import { useLanguage, useWords } from "../i18n";
 import { Advance } from "../saga/documents";
 import type { Calculation, Event, LiveSaga, Saga } from "../saga/live-saga";
@@ -40,18 +41,20 @@ export default function InputForm({ saga, calculations, events, live }: Props) {
   const words = useWords();
   const [opened, open] = useState<Opened | null>(null);
   const [sent, send] = useState<string | null>(null);
+  const [busy, setBusy] = useState(false);
   const pending = saga.pendingInput;
   const visit = pending === null ? null : `${pending.step}/${saga.steps.find(({ name }) => name === pending.step)?.visit ?? 0}`;
   const shown = opened ?? (pending === null || visit === sent ? null : { pending, values: pending.draft, touched: false });
   if (shown === null) return null;
   const calculation = calculations.find(({ inputFile }) => inputFile === shown.pending.file);
   if (calculation === undefined) return null;
-  const moved = pending === null || pending.step !== shown.pending.step;
+  // While an answer is awaited, it was most likely this very form that moved the saga.
+  const moved = !busy && (pending === null || pending.step !== shown.pending.step);
   if (moved && !shown.touched) {
     if (opened !== null) open(null);
     return null;
   }
-  const changed = !moved && !same(pending.draft, shown.pending.draft);
+  const changed = !busy && pending !== null && !moved && !same(pending.draft, shown.pending.draft);
   if (changed && !shown.touched && opened !== null) open(null);
   return (
     <section className="input-form" aria-labelledby="form-title">
@@ -74,7 +77,9 @@ export default function InputForm({ saga, calculations, events, live }: Props) {
         saga={saga}
         schema={calculation.inputSchema}
         opened={shown}
-        held={moved || (changed && shown.touched) || !saga.availableActions.includes("ADVANCE")}
+        busy={busy}
+        setBusy={setBusy}
+        held={busy || moved || (changed && shown.touched) || !saga.availableActions.includes("ADVANCE")}
         change={(values) => open({ pending: shown.pending, values, touched: !same(values, shown.pending.draft) })}
         restore={() => open(null)}
         accepted={() => {
@@ -94,20 +99,21 @@ interface FieldsProps {
   readonly schema: unknown;
   readonly opened: Opened;
   readonly held: boolean;
+  readonly busy: boolean;
+  readonly setBusy: (busy: boolean) => void;
   readonly change: (values: unknown) => void;
   readonly restore: () => void;
   readonly accepted: () => void;
   readonly refresh: () => void;
 }
 
-function Fields({ saga, schema, opened, held, change, restore, accepted, refresh }: FieldsProps) {
+function Fields({ saga, schema, opened, held, busy, setBusy, change, restore, accepted, refresh }: FieldsProps) {
   const words = useWords();
   const lang = useLanguage();
   const shown = useMemo(() => inLanguage(schema, lang), [schema, lang]);
   const validator = useMemo(() => validatorIn(words, lang), [words, lang]);
   const ui = useMemo(() => uiSchemaOf(shown), [shown]);
   const manifest = useMemo(() => ({ projectPath: saga.projectPath, branch: saga.branch }), [saga.projectPath, saga.branch]);
-  const [busy, setBusy] = useState(false);
   const [problem, tell] = useState<string | null>(null);
   const [refused, refuse] = useState<ErrorSchema>({});
   const [wrong, count] = useState(0);
@@ -119,8 +125,12 @@ function Fields({ saga, schema, opened, held, change, restore, accepted, refresh
     setBusy(true);
     const { step, expectedVersion } = opened.pending;
     const input = { sagaId: saga.id, step, values, expectedVersion, idempotencyKey: wish.current.key };
-    const { data, error } = await client.mutation(Advance, { input }).toPromise();
+    const { data, error } = await insist(
+      () => client.mutation(Advance, { input }).toPromise(),
+      () => tell(words.actions.waiting),
+    );
     setBusy(false);
+    tell(null);
     if (error !== undefined) tell(error.networkError === undefined ? explained(error, words) : words.actions.noAnswer);
     const refusals = data?.advanceSaga.userErrors ?? [];
     if (refusals.length > 0) {

@@ -9,6 +9,7 @@ import {
 
 import { useLanguage, useWords } from "../i18n";
 import { figure } from "../i18n/format";
+import { unitIn } from "../i18n/units";
 import { type Marked, unitOf } from "./schema";
 
 /** A value with its name, its unit, what it may be, and what is wrong with it. Groups draw themselves. */
@@ -49,6 +50,7 @@ function Range({ schema }: { schema: Marked }) {
 }
 
 export function BaseInputTemplate({ id, htmlName, value, type, schema, options, required, disabled, readonly, rawErrors, onChange, onBlur, onFocus, placeholder }: BaseInputTemplateProps) {
+  const words = useWords();
   const unit = unitOf(schema);
   const input = getInputProps(schema, type, options);
   const wrong = (rawErrors?.length ?? 0) > 0;
@@ -76,7 +78,7 @@ export function BaseInputTemplate({ id, htmlName, value, type, schema, options, 
       />
       {unit !== "" && (
         <span className="unit" id={`${id}-unit`}>
-          {unit}
+          {unitIn(unit, words)}
         </span>
       )}
     </>

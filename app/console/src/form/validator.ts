@@ -2,8 +2,8 @@ import { Validator, type OutputUnit, type Schema } from "@cfworker/json-schema";
 import { ErrorSchemaBuilder, type ErrorSchema, type RJSFSchema, type RJSFValidationError, type ValidatorType } from "@rjsf/utils";
 
 import type { Dictionary } from "../i18n/en";
-import { figure } from "../i18n/format";
 import type { Language } from "../i18n/language";
+import { quantity } from "../i18n/units";
 import { nodeAt, unitOf } from "./schema";
 
 /** Errors of these keywords only say that there is one further inside. */
@@ -52,9 +52,10 @@ function unescaped(part: string): string {
   return decodeURIComponent(part).replaceAll("~1", "/").replaceAll("~0", "~");
 }
 
-function messageOf({ keyword }: OutputUnit, schema: RJSFSchema, path: readonly string[], { form }: Dictionary, lang: Language): string {
+function messageOf({ keyword }: OutputUnit, schema: RJSFSchema, path: readonly string[], words: Dictionary, lang: Language): string {
+  const { form } = words;
   const node = nodeAt(schema, path) ?? {};
-  const limit = (value: number | undefined) => [figure(value ?? 0, lang, 6), unitOf(node)].join("\u00a0").trim();
+  const limit = (value: number | undefined) => quantity(value ?? 0, unitOf(node), words, lang, 6);
   switch (keyword) {
     case "required":
       return form.required;

@@ -23,7 +23,7 @@ export function span(ms: number, lang: Language): string {
 /** A short span to a tenth of a second, for steps that are done before one has counted to ten. */
 export function shortSpan(ms: number, lang: Language): string {
   if (ms >= 10_000) return span(ms, lang);
-  return new Intl.NumberFormat(lang, { style: "unit", unit: "second", unitDisplay: "short", maximumFractionDigits: ms < 1000 ? 2 : 1 }).format(ms / 1000);
+  return new Intl.NumberFormat(lang, { style: "unit", unit: "second", unitDisplay: "narrow", maximumFractionDigits: ms < 1000 ? 2 : 1 }).format(ms / 1000);
 }
 
 function withUnit(count: number, unit: "day" | "hour" | "minute" | "second", lang: Language): string {

@@ -5,6 +5,7 @@ import { Link, useLocation, useSearchParams } from "wouter";
 
 import { client } from "../api/client";
 import { newKey } from "../api/idempotency";
+import { insist } from "../api/insist";
 import { useStore } from "../api/store";
 import type { IssueState } from "../gql/graphql";
 import { useLanguage, useWords } from "../i18n";
@@ -146,8 +147,12 @@ function StartButton({ issue, described, again }: { issue: Issue; described: str
   const start = async () => {
     setBusy(true);
     const input = { projectPath: issue.projectPath, issueIid: issue.iid, idempotencyKey: wish.current };
-    const { data, error } = await client.mutation(Start, { input }).toPromise();
+    const { data, error } = await insist(
+      () => client.mutation(Start, { input }).toPromise(),
+      () => tell(words.actions.waiting),
+    );
     setBusy(false);
+    tell(null);
     const answer = data?.startBalanceCalculation;
     if (error !== undefined) tell(error.networkError === undefined ? explained(error, words) : words.actions.noAnswer);
     else if (answer?.saga) go(`/sagas/${encodeURIComponent(answer.saga.id)}`);

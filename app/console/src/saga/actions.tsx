@@ -3,6 +3,7 @@ import type { CombinedError } from "urql";
 
 import { client } from "../api/client";
 import { newKey } from "../api/idempotency";
+import { insist } from "../api/insist";
 import { useCatalogue } from "../api/catalogue";
 import type { SagaAction } from "../gql/graphql";
 import { useWords } from "../i18n";
@@ -62,8 +63,10 @@ function Confirmation({ action, saga, live, close }: { action: Action; saga: Sag
   const submit = async (event: FormEvent<HTMLFormElement>) => {
     event.preventDefault();
     setBusy(true);
-    const { refused, error } = await send(action, saga, wish.current, new FormData(event.currentTarget));
+    const form = new FormData(event.currentTarget);
+    const { refused, error } = await send(action, saga, wish.current, form, () => tell(words.actions.waiting));
     setBusy(false);
+    tell(null);
     if (error !== undefined) tell(error.networkError === undefined ? explained(error, words) : words.actions.noAnswer);
     else if (refused.length > 0) {
       tell(refused.map(({ code, message }) => (code === "VERSION_CONFLICT" ? words.actions.conflict : message)).join(" "));
@@ -166,7 +169,7 @@ function CancelChoice({ saga }: { saga: Saga }) {
   );
 }
 
-async function send(action: Action, saga: Saga, wish: { key: string; version: number }, form: FormData): Promise<Answer> {
+async function send(action: Action, saga: Saga, wish: { key: string; version: number }, form: FormData, waiting: () => void): Promise<Answer> {
   const own = { sagaId: saga.id, expectedVersion: wish.version, idempotencyKey: wish.key };
   const filled = (name: string) => {
     const value = form.get(name);
@@ -174,26 +177,26 @@ async function send(action: Action, saga: Saga, wish: { key: string; version: nu
   };
   switch (action) {
     case "PAUSE": {
-      const { data, error } = await client.mutation(Pause, { input: own }).toPromise();
+      const { data, error } = await insist(() => client.mutation(Pause, { input: own }).toPromise(), waiting);
       return { refused: data?.pauseSaga.userErrors ?? [], error };
     }
     case "RESUME": {
-      const { data, error } = await client.mutation(Resume, { input: own }).toPromise();
+      const { data, error } = await insist(() => client.mutation(Resume, { input: own }).toPromise(), waiting);
       return { refused: data?.resumeSaga.userErrors ?? [], error };
     }
     case "RETRY": {
-      const { data, error } = await client.mutation(Retry, { input: { ...own, fromStep: filled("from") } }).toPromise();
+      const { data, error } = await insist(() => client.mutation(Retry, { input: { ...own, fromStep: filled("from") } }).toPromise(), waiting);
       return { refused: data?.retrySaga.userErrors ?? [], error };
     }
     case "CANCEL": {
       const input = { ...own, compensate: form.get("compensate") !== null, reason: filled("reason") };
-      const { data, error } = await client.mutation(Cancel, { input }).toPromise();
+      const { data, error } = await insist(() => client.mutation(Cancel, { input }).toPromise(), waiting);
       return { refused: data?.cancelSaga.userErrors ?? [], error };
     }
     case "CREATE_MERGE_REQUEST": {
       const { projectPath, branch: sourceBranch, issueIid } = saga;
       const input = { projectPath, sourceBranch, issueIid, title: filled("title"), description: filled("description"), idempotencyKey: wish.key };
-      const { data, error } = await client.mutation(OpenMergeRequest, { input }).toPromise();
+      const { data, error } = await insist(() => client.mutation(OpenMergeRequest, { input }).toPromise(), waiting);
       return { refused: data?.createMergeRequest.userErrors ?? [], error };
     }
   }

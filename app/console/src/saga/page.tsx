@@ -17,6 +17,7 @@ import { StepCard } from "./step-card";
 import { Trouble } from "./trouble";
 
 const SagaGraph = lazy(() => import("./graph"));
+const Results = lazy(() => import("../results/results"));
 const InputForm = lazy(() => import("../form/input-form"));
 
 /** One saga: where it is, what it needs, what came out of it, and everything that happened. */
@@ -74,6 +75,9 @@ function Whole({ saga, shown, live }: { saga: Saga; shown: Shown; live: LiveSaga
           )}
           {step !== undefined && <StepDetails saga={saga} step={step} />}
           {!narrow && form}
+          <Suspense fallback={null}>
+            <Results saga={saga} />
+          </Suspense>
         </div>
         <SagaJournal saga={saga} events={shown.events} />
       </div>
