@@ -11,7 +11,7 @@ GRAPHIQL := app/graphiql/dist/index.html
 # The web console at /; without it the service shows a small page.
 CONSOLE := app/console/dist/index.html
 
-.PHONY: help setup graphiql console services demo test lint format bench chaos lock clean
+.PHONY: help setup graphiql console services demo test lint format bench chaos fuzz lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -60,6 +60,9 @@ services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreS
 
 bench: setup ## how fast it is, each figure beside the database's own floor from the same run; ARGS=--json
 	@$(BIN)/python -m tests.benchmarks $(ARGS)
+
+fuzz: setup ## ten minutes of random requests at every door of the running service; ARGS=--help
+	@$(BIN)/python -m tests.security.fuzz $(ARGS)
 
 chaos: setup ## kills and faults over the running service, then proof that nothing was lost or done twice; ARGS=--help
 	@$(BIN)/python -m tests.chaos $(ARGS)

@@ -138,6 +138,8 @@ def _same(given: str, expected: str) -> bool:
 def _event(headers: Mapping[str, str], body: bytes) -> WebhookEvent:
     payload = _payload(body)
     kind = payload.get("object_kind")
+    if not isinstance(kind, str):
+        raise WebhookMalformedError("object_kind is missing or not text")
     delivery_id = _delivery_id(headers, body)
     project_id = ProjectId(_project_id(payload))
     if kind in {"push", "tag_push"}:

@@ -9,7 +9,7 @@ from sagas.errors import RefusalCode, refused
 from sagas.ids import CommitSha
 from sagas.ports import AccessLevel, Branch, Issue, Project
 from sagas.store import commands
-from sagas.use_cases.desk import Desk, not_found
+from sagas.use_cases.desk import Desk, not_found, refuse_unstorable
 
 _LONGEST_SLUG = 60
 
@@ -41,6 +41,7 @@ async def choose_branch(
 
     Raises RefusedError that names `branch` or `issueIid` where there is none, several, or no right to push.
     """
+    refuse_unstorable(branch, "branch")
     if branch is None and issue_iid is None:
         raise refused(RefusalCode.INVALID_INPUT, "Give an issue's number, a branch, or both.", "issueIid")
     if project.default_branch is None:

@@ -106,6 +106,7 @@ class Desk:
 
     async def project(self, user: User, project_path: str) -> tuple[Project, AccessLevel]:
         """The project by its path, for a user who may write to it."""
+        refuse_unstorable(project_path, "projectPath")
         project = await self.forge.project(project_path)
         if project is None:
             raise not_found(("projectPath",))

@@ -60,6 +60,8 @@ async def create_merge_request(
         description,
         issue_iid,
     )
+    refuse_unstorable(source_branch, "sourceBranch")
+    refuse_unstorable(target_branch, "targetBranch")
     _check_texts(title, description)
     async with refusing_gitlab():
         project, _ = await desk.project(user, project_path)

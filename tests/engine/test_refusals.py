@@ -72,6 +72,8 @@ async def test_text_that_cannot_be_stored_is_refused_by_its_field(world: World) 
     calls: list[tuple[str, Callable[[str], Awaitable[object]]]] = [
         ("idempotencyKey", lambda text: service.pause(ENGINEER, identity, idempotency_key=text)),
         ("reason", lambda text: service.cancel(ENGINEER, identity, reason=text)),
+        ("projectPath", lambda text: service.start_balance(ENGINEER, project_path=text, branch=BRANCH)),
+        ("branch", lambda text: service.start_balance(ENGINEER, project_path="plant/unit", branch=text)),
         ("step", lambda text: service.advance(ENGINEER, identity, step=text, values={})),
         (
             "title",

@@ -142,6 +142,8 @@ def test_no_secret_at_all_or_a_broken_one_is_refused_at_the_start() -> None:
         (b"[" * 100_000, "not JSON"),
         (b"[]", "not a JSON object"),
         (b'{"object_kind": "push"}', "project_id"),
+        (b'{"object_kind": ["push"], "project_id": 1}', "object_kind"),
+        (b'{"object_kind": {}, "project_id": 1}', "object_kind"),
         (_push(project_id="12"), "project_id"),
         (_push(project_id=True), "project_id"),
         (_push(project_id=2**63), "project_id"),

@@ -82,6 +82,7 @@ def live_service(
         "GITLAB_WEBHOOK_SECRET": WEBHOOK_SECRET,
         "AUTH": "gitlab",
         "LOG_LEVEL": "DEBUG",
+        "LIMIT_RATE": "1000000000",
         **(settings or {}),
     }
     known = {name: value for name, value in os.environ.items() if not name.startswith("ORCHESTRATOR_")}
