@@ -65,11 +65,21 @@ async def invalid_request(_request: Request, error: Exception) -> Response:
     """A request that is not what a route takes; every field that must be mended is named."""
     assert isinstance(error, RequestValidationError)
     problems = [
-        Problem(RefusalCode.INVALID_INPUT, str(fault["msg"]), tuple(str(part) for part in fault["loc"][1:]) or None)
+        Problem(RefusalCode.INVALID_INPUT, *_told(fault["type"], str(fault["msg"]), fault["loc"][1:], fault.get("ctx")))
         for fault in error.errors()
     ]
     detail = "; ".join(f"{'.'.join(one.field or ('body',))}: {one.message}" for one in problems)
     return problem(RefusalCode.INVALID_INPUT, detail, problems)
+
+
+def _told(kind: str, message: str, where: Sequence[object], context: object) -> tuple[str, tuple[str, ...] | None]:
+    """What is wrong, and with which field; None: with the body as a whole."""
+    if kind == "json_invalid":
+        reason = context.get("error") if isinstance(context, dict) else None
+        return f"The body is not JSON: {reason or message}, at character {where[0] if where else 0}.", None
+    if not where and kind in {"model_attributes_type", "model_type", "dict_type"}:
+        return "The body must be a JSON object.", None
+    return message, tuple(str(part) for part in where) or None
 
 
 def _headers(status: HTTPStatus) -> dict[str, str]:

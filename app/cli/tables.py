@@ -8,12 +8,16 @@ from rich.table import Table
 
 from app.demo.client import bare_id
 
+_WIDE = 1_000
+_SECONDS = len("2026-11-25T23:22:44")
+
 
 def saga_table(connection: Mapping[str, Any]) -> None:
     """A page of sagas."""
     table = Table(box=None, pad_edge=False)
     for name in ("saga", "definition", "status", "state", "done", "project", "branch"):
-        table.add_column(name, overflow="fold")
+        # An id is there to be copied.
+        table.add_column(name, overflow="fold", no_wrap=name == "saga")
     for edge in connection["edges"]:
         saga = edge["node"]
         done = f"{saga['progress']['fraction']:.0%}"
@@ -26,14 +30,14 @@ def saga_table(connection: Mapping[str, Any]) -> None:
             saga["projectPath"],
             saga["branch"],
         )
-    console = Console()
+    console = _console()
     console.print(table)
     console.print(f"{len(connection['edges'])} of {connection['totalCount']}", style="dim")
 
 
 def saga_details(saga: Mapping[str, Any]) -> None:
     """One saga, and its steps."""
-    console = Console()
+    console = _console()
     progress = saga["progress"]
     console.print(f"[bold]{saga['definition']['title']}[/]  {bare_id(saga['id'])}")
     console.print(f"{saga['status']} in {saga['state']}, version {saga['version']}")
@@ -46,12 +50,23 @@ def saga_details(saga: Mapping[str, Any]) -> None:
         console.print(f"[red]{saga['error']['code']}[/]: {saga['error']['message']}{again}", highlight=False)
     table = Table(box=None, pad_edge=False)
     for name in ("step", "status", "visit", "attempts", "commit", "finished"):
-        table.add_column(name)
+        table.add_column(name, overflow="fold", no_wrap=name == "step")
     for step in saga["steps"]:
         commit = step["commit"]["sha"][:8] if step["commit"] else ""
         table.add_row(
-            step["name"], step["status"], str(step["visit"]), str(step["attempts"]), commit, step["finishedAt"] or ""
+            step["name"],
+            step["status"],
+            str(step["visit"]),
+            str(step["attempts"]),
+            commit,
+            (step["finishedAt"] or "")[:_SECONDS],
         )
     console.print(table)
     if saga["availableActions"]:
         console.print(f"you may: {', '.join(saga['availableActions'])}", style="dim")
+
+
+def _console() -> Console:
+    """Without a terminal a row is one line, for other programs to read."""
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)

@@ -101,7 +101,14 @@ Words = Callable[[Mapping[str, Any]], tuple[str, str]]
 def in_words(event: Mapping[str, Any]) -> tuple[str, str]:
     """What an event says to people: a sentence, and a detail beside it."""
     known = _WORDS.get(event["type"])
-    return known(event) if known else (f"{event['type'].lower().replace('_', ' ')}: {event['toState']}", "")
+    return known(event) if known else (f"{event['type'].lower().replace('_', ' ')}: {event['toState']}", _why(event))
+
+
+def _why(event: Mapping[str, Any]) -> str:
+    reason = event["data"].get("reason")
+    actor = event.get("actor", "engine")
+    by = "" if actor == "engine" else f"by {actor}"
+    return ", ".join(part for part in (_commit_of(event), str(reason or ""), by) if part)
 
 
 def _committed(event: Mapping[str, Any]) -> tuple[str, str]:
@@ -133,6 +140,8 @@ _WORDS: Mapping[str, Words] = MappingProxyType(
             str(e["data"].get("message", "")),
         ),
         "FAILED": lambda e: (f"{e['toState']} failed", str(e["data"].get("message", ""))),
+        "UNDONE": lambda e: (f"undone: {e['data'].get('step', 'the branch')}", _why(e)),
+        "UNDO_REFUSED": lambda e: (f"not undone: {e['data'].get('step', 'the branch')}", _why(e)),
         "COMPLETED": lambda _: ("calculation completed", ""),
     }
 )

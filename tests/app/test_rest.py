@@ -1,4 +1,7 @@
 import asyncio
+import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +12,7 @@ from sagas.ids import ProjectId
 from sagas.models import SagaStatus
 from sagas.ports import AccessLevel
 from tests.app.api import Api, serving
-from tests.world import COLLEAGUE, World
+from tests.world import COLLEAGUE, ENGINEER, World
 
 PATH = "/saga/calculate-balance"
 IRINA = {"Authorization": "Bearer irina"}
@@ -28,6 +31,34 @@ async def test_the_answer_comes_when_the_user_is_asked(api: Api) -> None:
         "state": "AWAIT_USER_CONDENSER_INPUT",
         "version": saga.version,
     }
+
+
+async def test_the_readme_s_answer_is_what_an_issue_without_a_branch_gets(api: Api) -> None:
+    for title in ("Has a branch", "Summer water"):
+        api.world.forge.add_issue(api.world.project, title, assignees=[ENGINEER])
+    response = await api.http.post(PATH, json={"projectPath": "plant/unit", "issueIid": 2}, headers=IRINA)
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    (shown,) = re.findall(r"^```json\n(.*?)^```$", readme, re.MULTILINE | re.DOTALL)
+    assert {**response.json(), "id": "…"} == json.loads(shown)
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (b"nonsense", "The body is not JSON: Expecting value, at character 0."),
+        (b'{"projectPath": }', "The body is not JSON: Expecting value, at character 16."),
+        (b"[]", "The body must be a JSON object."),
+        (b"", "Field required"),
+    ],
+)
+async def test_a_body_that_is_no_json_object_is_told_in_words_and_starts_nothing(
+    api: Api, body: bytes, words: str
+) -> None:
+    response = await api.http.post(PATH, content=body, headers=IRINA | {"Content-Type": "application/json"})
+    assert (response.status_code, response.json()["code"]) == (422, "INVALID_INPUT")
+    assert words in response.json()["detail"]
+    assert response.json()["errors"][0]["field"] == []
+    assert (await api.ask("{ sagas { totalCount } }"))["sagas"]["totalCount"] == 0
 
 
 async def test_the_same_request_finds_the_same_saga(api: Api) -> None:

@@ -14,6 +14,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli.commands import app
+from app.cli.tables import saga_table
 from app.demo.client import bare_id, saga_global_id
 from app.demo.documents import in_words
 from app.doctor import SOON, judge_token
@@ -214,10 +215,48 @@ def test_an_event_of_a_kind_to_come_is_shown_too() -> None:
     )
 
 
+def test_a_cancellation_tells_who_asked_and_each_thing_that_was_undone() -> None:
+    event = {"type": "CANCEL_REQUESTED", "toState": "S", "actor": "Irina", "data": {"reason": "a wrong issue"}}
+    assert in_words(event) == ("cancel requested: S", "a wrong issue, by Irina")
+    data = {"step": "HYDRATE_CONDENSER/1", "file": "condenser_input.json", "sha": "0123456789"}
+    undone = {"type": "UNDONE", "toState": "S", "actor": "engine", "data": data}
+    assert in_words(undone) == ("undone: HYDRATE_CONDENSER/1", "01234567 condenser_input.json")
+    kept = {
+        "type": "UNDO_REFUSED",
+        "toState": "S",
+        "actor": "engine",
+        "data": {"branch": "issue/1", "reason": "not ours"},
+    }
+    assert in_words(kept) == ("not undone: the branch", "issue/1, not ours")
+
+
 def record(**extra: object) -> logging.LogRecord:
     return logging.makeLogRecord(
         {"name": "app.test", "levelname": "INFO", "msg": "step %s", "args": ("done",), **extra}
     )
+
+
+def test_without_a_terminal_a_saga_is_one_line_with_its_whole_id(capsys: pytest.CaptureFixture[str]) -> None:
+    saga = {
+        "id": saga_global_id("7c4235e6-81b9-43db-9ecd-b21b865bd91d"),
+        "definition": {"name": "balance"},
+        "status": "AWAITING_RESULT",
+        "state": "AWAIT_FEEDWATER_HEATERS_RESULT",
+        "progress": {"fraction": 0.5},
+        "projectPath": "power/plant-300",
+        "branch": "issue/1-" + "long-" * 30,
+    }
+    saga_table({"edges": [{"node": saga}], "totalCount": 1})
+    (_, row, _) = capsys.readouterr().out.splitlines()
+    assert row.split() == [
+        "7c4235e6-81b9-43db-9ecd-b21b865bd91d",
+        "balance",
+        "AWAITING_RESULT",
+        "AWAIT_FEEDWATER_HEATERS_RESULT",
+        "50%",
+        "power/plant-300",
+        saga["branch"],
+    ]
 
 
 def test_json_logs_carry_what_was_given_beside_the_message() -> None:

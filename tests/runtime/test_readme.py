@@ -20,6 +20,8 @@ DOCUMENTS = [
     "docs/workers.md",
     "docs/engineering.md",
     "docs/deployment.md",
+    "docs/operations.md",
+    "docs/api.md",
 ]
 
 
