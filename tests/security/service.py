@@ -98,7 +98,7 @@ def live_service(
         )
     service = LiveService(f"http://127.0.0.1:{port}", database_url, gitlab, user, log, process)
     try:
-        eventually_sync(lambda: _is_ready(service), timeout=60, what="the service is ready")
+        eventually_sync(lambda: _is_ready(service), timeout=180, what="the service is ready")
         yield service
     finally:
         service.http.close()
