@@ -29,6 +29,7 @@ class RequestIds:
 
         async def sending(message: Message) -> None:
             if message["type"] in {"http.response.start", "websocket.accept"}:
+                message.setdefault("headers", [])
                 MutableHeaders(scope=message)[HEADER] = name
             await send(message)
 

@@ -22,7 +22,7 @@ class Telemetry:
 
     metrics: "Metrics | None"
     tracer: "Tracer"
-    metrics_token: str | None = None
+    metrics_token: str | None = field(default=None, repr=False)
     metrics_listen: "Address | None" = None
     standing: "list[StandingCollector]" = field(default_factory=list)
 

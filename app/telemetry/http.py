@@ -6,8 +6,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.telemetry import Telemetry
 from app.telemetry.metrics import OTHER
-from app.telemetry.spans import Kind, Span, within
+from app.telemetry.spans import NO_TRACER, Kind, Span, within
 
+_PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""Asked every few seconds by machines: counted, but no traces."""
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
 
 
@@ -39,7 +41,8 @@ class ObservedHttp:
                 status = message["status"]
             await send(message)
 
-        span = self._telemetry.tracer.begin(method, Kind.SERVER, parent=_traceparent(scope))
+        tracer = NO_TRACER if scope["path"] in _PROBES else self._telemetry.tracer
+        span = tracer.begin(method, Kind.SERVER, parent=_traceparent(scope))
         with within(span):
             try:
                 await self._app(scope, receive, sending)

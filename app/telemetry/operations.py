@@ -63,6 +63,8 @@ class _ObservedOperation(SchemaExtension):
         self._describe()
         if self._span is not None:
             self._span.end()
+        # What it does from now on, as long as it lives, is part of no trace.
+        trace.current.set(None)
 
     def _count(self, seconds: float) -> None:
         metrics = self._telemetry.metrics

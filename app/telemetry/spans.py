@@ -100,6 +100,7 @@ class NoTracer:
 
 
 _NOTHING = NoSpan()
+NO_TRACER = NoTracer()
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from app.settings import Settings
 from app.telemetry import Telemetry
 from app.telemetry.endpoint import metrics_listener
 from app.telemetry.metrics import Metrics
-from app.telemetry.spans import NoTracer, Tracer
+from app.telemetry.spans import NO_TRACER, Tracer
 from app.telemetry.standing import Hears, StandingCollector
 from sagas.store.database import Database
 
@@ -28,7 +28,7 @@ def start_telemetry(settings: Settings, *, wants_metrics: bool) -> Telemetry:
 
 def _tracer(settings: Settings, release: str) -> Tracer:
     if settings.traces_url is None:
-        return NoTracer()
+        return NO_TRACER
     from app.telemetry.traces import open_traces  # noqa: PLC0415 - metrics alone do without the SDK
 
     return open_traces(settings.traces_url, ratio=settings.traces_ratio, version=release)

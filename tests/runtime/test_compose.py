@@ -75,6 +75,14 @@ def test_servers_have_health_checks_and_others_wait_for_them(services: dict[str,
             assert condition == "service_completed_successfully" or "healthcheck" in services[needed], (name, needed)
 
 
+def test_any_setting_in_the_env_file_reaches_the_processes_and_none_that_is_fixed_here(
+    services: dict[str, Any],
+) -> None:
+    for name in ("api", "engine", "migrate", "demo-worker"):
+        assert services[name]["env_file"] == [{"path": ".env", "required": False}], name
+        assert services[name]["environment"]["ORCHESTRATOR_HOST"] == "0.0.0.0", "what stands here is above the file"
+
+
 def test_there_is_no_secret_in_it(services: dict[str, Any]) -> None:
     for service in services.values():
         for name, value in service.get("environment", {}).items():

@@ -7,6 +7,7 @@ import pytest
 from app.telemetry.gitlab_calls import ObservedGitLab
 from app.telemetry.names import MOST_NAMES, OperationNames
 from app.telemetry.routes import route_of
+from app.telemetry.spans import within
 from gitlab_facade import GitLabFacade
 from sagas.errors import RetryableError, TerminalError
 from sagas.ids import ProjectId
@@ -15,7 +16,7 @@ from tests.app.api import Api, saga_id
 from tests.app.listening import listening
 from tests.facade.scripted_server import Reply, ScriptedServer, refused_url
 from tests.support import eventually
-from tests.telemetry.told import Told
+from tests.telemetry.told import Told, id_of, parent_of
 from tests.world import World
 
 WATCH = "subscription Watch($saga: ID!) { sagaEvents(sagaId: $saga, afterVersion: 0) { version } }"
@@ -78,7 +79,7 @@ async def test_websockets_and_subscriptions_are_counted_while_they_live(api: Api
             assert told.value("orchestrator_subscriptions", field="sagaEvents") == 1
         await eventually(lambda: told.value("orchestrator_websockets") == 0)
         await eventually(lambda: told.value("orchestrator_subscriptions", field="sagaEvents") == 0)
-    (span,) = [span for span in told.spans if span.name == "subscription Watch"]
+    span = told.one("subscription Watch")
     assert span.attributes is not None
     assert span.attributes["graphql.operation.type"] == "subscription"
 
@@ -128,20 +129,23 @@ def test_gitlab_s_addresses_are_told_by_route(path: str, route: str) -> None:
 async def test_requests_to_gitlab_are_counted_by_route_and_status(told: Told) -> None:
     with ScriptedServer().running() as server:
         facade = GitLabFacade(server.url, "service-token", timeout=(3, 30), watch=ObservedGitLab(told.telemetry))
-        server.will(Reply(404, {"message": "404 Branch Not Found"}))
+        server.will(*[Reply(404, {"message": "404 Branch Not Found"})] * 2)
+        with within(told.telemetry.tracer.begin("a step")):
+            assert await facade.branch(ProjectId(7), "issue/1") is None
         assert await facade.branch(ProjectId(7), "issue/1") is None
         await facade.aclose()
     route = {"method": "GET", "route": "/projects/:x/repository/branches/:x"}
-    assert told.value("orchestrator_gitlab_requests_total", **route, status="404") == 1
-    assert told.value("orchestrator_gitlab_request_duration_seconds_count", **route) == 1
-    span = told.one("GET /projects/:x/repository/branches/:x")
+    assert told.value("orchestrator_gitlab_requests_total", **route, status="404") == 2
+    assert told.value("orchestrator_gitlab_request_duration_seconds_count", **route) == 2
+    span = told.one("GET /projects/:x/repository/branches/:x")  # the request that belongs to no trace has none
+    assert parent_of(span) == id_of(told.one("a step"))
     assert span.attributes is not None
     assert span.attributes["http.response.status_code"] == 404
 
 
 async def test_a_request_that_gitlab_never_answered_is_counted_as_lost(told: Told) -> None:
     facade = GitLabFacade(refused_url(), "service-token", timeout=(1, 1), watch=ObservedGitLab(told.telemetry))
-    with pytest.raises(RetryableError):
+    with pytest.raises(RetryableError), within(told.telemetry.tracer.begin("a step")):
         await facade.version()
     await asyncio.wait_for(facade.aclose(), 10)
     assert told.value("orchestrator_gitlab_requests_total", method="GET", route="/version", status="lost") == 1

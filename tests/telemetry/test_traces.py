@@ -161,11 +161,17 @@ async def test_neither_traces_nor_metrics_tell_what_was_said(api: Api, told: Tol
 
 @pytest.mark.parametrize("given", ["", "nonsense", "00-0-0-01", "00-" + "0" * 32 + "-" + "0" * 16 + "-01", "ы" * 9])
 async def test_a_traceparent_that_is_none_begins_a_new_trace(api: Api, told: Told, given: str) -> None:
-    response = await api.http.get("/healthz", headers={b"traceparent": given.encode()})
+    response = await api.http.get("/favicon.ico", headers={b"traceparent": given.encode()})
     assert response.status_code == 200
-    span = told.one("GET /healthz")
+    span = told.one("GET /favicon.ico")
     assert span.parent is None
     assert int(trace_of(span), 16)
+
+
+async def test_probes_make_no_traces_and_are_counted_all_the_same(api: Api, told: Told) -> None:
+    await api.http.get("/healthz", headers={"traceparent": CALLER})
+    assert told.spans == ()
+    assert told.value("orchestrator_http_requests_total", method="GET", route="/healthz", status="200") == 1
 
 
 def test_a_caller_cannot_have_more_recorded_than_the_ratio_says() -> None:
