@@ -154,13 +154,15 @@ class SharedStreams:
 
     async def _joinable(self, key: tuple[str, ...], asked: Shareable, context: Context) -> _Running | None:
         running = self._running.get(key)
+        if running is not None and not await may_read(context, running.stream.project):
+            return None
+        # Again: its last reader may have left meanwhile, and a stream that has ended tells nobody anything.
+        running = self._running.get(key)
         if running is None:
             row = await readable_saga(context, asked.saga_id)
             if row is None or not row.status.live or asked.after_version > row.version:
                 return None
             running = self._running.get(key) or self._begin(key, asked, context, ProjectId(row.project_id), row.version)
-        elif not await may_read(context, running.stream.project):
-            return None
         return running if running.stream.reaches(asked.after_version + 1) else None
 
     def _begin(

@@ -10,7 +10,8 @@ from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type
 from sagas.ids import ProjectId
 from sagas.models import SagaStatus
 from sagas.ports import AccessLevel
-from schema import shared_streams
+from schema import permissions, shared_streams
+from schema.context import Context
 from schema.documents import schema_of
 from schema.root import schema
 from schema.shared_streams import FellBehindError, SharedStream
@@ -192,3 +193,30 @@ async def test_the_last_reader_ends_the_execution(api: Api, server: Listener) ->
         assert len(api.feed.subscribers) == 1
         await peer.send({"id": "2", "type": "complete"})
         await eventually(lambda: not api.feed.subscribers, what="nobody watches any more")
+
+
+async def test_whoever_joins_while_the_last_reader_leaves_is_told_all_the_same(
+    api: Api, server: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The look at his rights takes a moment, in which the execution that he was to join has ended."""
+    saga = await api.world.start()
+    await api.world.reaches(saga.id, FORM, SagaStatus.AWAITING_INPUT)
+    looks, left = asyncio.Event(), asyncio.Event()
+
+    async def slow(context: Context, project: ProjectId) -> bool:
+        looks.set()
+        await left.wait()
+        return await permissions.may_read(context, project)
+
+    async with server.client() as joining:
+        async with server.client() as leaving:
+            await leaving.subscribe(UPDATED, saga=saga_id(saga))
+            await leaving.next()
+            monkeypatch.setattr(shared_streams, "may_read", slow)
+            await joining.subscribe(UPDATED, saga=saga_id(saga))
+            await looks.wait()
+        await eventually(lambda: not api.feed.subscribers, what="nobody watches any more")
+        left.set()
+        assert (await joining.next())["sagaUpdated"]["state"] == FORM
+        await api.world.give(saga.id, "condenser")
+        assert (await joining.next())["sagaUpdated"]["state"] != FORM, "he hears of changes"
