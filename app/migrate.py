@@ -13,7 +13,7 @@ from sqlalchemy import Connection, NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 import app
-from sagas.store.database import sqlalchemy_engine
+from sagas.store.database import once_more, sqlalchemy_engine
 
 MIGRATIONS = Path(app.__file__).resolve().parent.parent / "migrations"
 """Beside the packages: so in the repository, and so the wheel installs it."""
@@ -46,8 +46,12 @@ def newest_revision() -> str:
 
 async def current_revision(engine: AsyncEngine) -> str | None:
     """The revision that the database stands at; None: never migrated."""
-    async with engine.connect() as connection:
-        return await connection.run_sync(_revision)
+
+    async def read() -> str | None:
+        async with engine.connect() as connection:
+            return await connection.run_sync(_revision)
+
+    return await once_more(read)
 
 
 def is_behind(found: str | None) -> bool:

@@ -15,6 +15,7 @@ from typing import Any, Generic, Self, TypeAlias, TypeVar
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
@@ -125,7 +126,8 @@ class Database:
             poolclass=AsyncAdaptedQueuePool,
             pool_size=size,
             max_overflow=0,
-            pool_pre_ping=True,
+            # A ping before each read would cost as much as the read: one that meets a broken connection is sent again.
+            isolation_level="AUTOCOMMIT",
         )
         return cls(pool, engine, patience)
 
@@ -199,6 +201,17 @@ class Database:
                 if asyncio.get_running_loop().time() > deadline:
                     raise database_unavailable() from failure
             await asyncio.sleep(0.1)
+
+
+async def once_more(read: Callable[[], Awaitable[T]]) -> T:
+    """Read by SQLAlchemy, again where the connection turns out to have broken since it was last used."""
+    try:
+        return await read()
+    except DBAPIError as failure:
+        # The pool has thrown away all connections of that age: what it gives out now is new.
+        if not failure.connection_invalidated:
+            raise
+        return await read()
 
 
 class _Attempt(Generic[T]):

@@ -37,6 +37,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from sagas import merge_request
 from sagas.ids import ProjectId, SagaId, TaskId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaRow, SagaStatus
+from sagas.store.database import once_more
 from sagas.store.pages import EventKey, Page, SagaKey, Window
 
 __all__ = ["Page", "Queries", "SagaFilter"]
@@ -225,7 +226,7 @@ class Queries:
             async with AsyncSession(self._engine, expire_on_commit=False) as session:
                 return await work(session)
 
-        return await self._shielded(alone())
+        return await self._shielded(once_more(alone))
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.create_task(work)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from sagas.errors import RefusalCode, RefusedError
 from sagas.ids import ProjectId, SagaId, TaskId
 from sagas.models import EventType, Saga, SagaStatus
-from sagas.store.database import sqlalchemy_engine
+from sagas.store.database import Database, sqlalchemy_engine
 from sagas.store.queries import Page, Queries, SagaFilter
 from tests.store import rows
 
@@ -328,3 +328,13 @@ async def test_a_client_that_goes_away_in_mid_read_leaves_no_connection_behind(d
     pool: Any = engine.pool
     assert pool.checkedout() == 0
     await engine.dispose()
+
+
+async def test_a_read_goes_through_though_its_connections_were_cut_while_they_rested(database_url: str) -> None:
+    database = await Database.open(database_url, size=4)
+    queries = Queries(database.engine)
+    await asyncio.gather(*(queries.project_ids() for _ in range(4)))
+    cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    await database.read(lambda connection: connection.fetch(cut))
+    assert await asyncio.gather(*(queries.project_ids() for _ in range(4))) == [[]] * 4
+    await database.close()
