@@ -14,6 +14,7 @@ from app.key_set import KeySet
 from gitlab_facade import TokenRefusedError
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
+from sagas.texts import say
 
 ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA")
 """What a gateway may sign with: public keys only, so that whoever can verify a token cannot make one."""
@@ -60,7 +61,7 @@ class GitLabAuthenticator:
 
     async def authenticate(self, token: str | None) -> User:
         """The user whose token this is."""
-        given = _present(token, "a GitLab personal or OAuth access token")
+        given = _present(token, say("a GitLab personal or OAuth access token"))
         # The digest is the key: nobody who reads this process's memory finds tokens in the cache.
         try:
             return await self._users.get(
@@ -99,7 +100,7 @@ class JwtAuthenticator:
 
     async def authenticate(self, token: str | None) -> User:
         """The user whom the token's claim names."""
-        given = _present(token, "the gateway's token")
+        given = _present(token, say("the gateway's token"))
         claims = await asyncio.to_thread(self._verified, given)
         return await self._user(claims)
 
@@ -117,13 +118,15 @@ class JwtAuthenticator:
             )
         except PyJWKClientConnectionError as error:
             raise RetryableError(
-                "IDENTITY_PROVIDER_UNAVAILABLE", f"The gateway's keys cannot be read: {error}", outage=True
+                "IDENTITY_PROVIDER_UNAVAILABLE",
+                say("The gateway's keys cannot be read: {error}", error=str(error)),
+                outage=True,
             ) from error
         except PyJWTError as error:
-            raise UnauthenticatedError(f"The token is not accepted: {error}") from error
+            raise UnauthenticatedError(say("The token is not accepted: {error}", error=str(error))) from error
         except (ValueError, OverflowError, RecursionError) as error:
             # What the token holds is read before its signature is: nesting and numbers are anybody's.
-            raise UnauthenticatedError("The token is not accepted: it cannot be read.") from error
+            raise UnauthenticatedError(say("The token is not accepted: it cannot be read.")) from error
         return claims
 
     async def _user(self, claims: Mapping[str, Any]) -> User:
@@ -134,7 +137,11 @@ class JwtAuthenticator:
         user = await self._known.get(number, lambda: source.user(number))
         if user is None:
             raise UnauthenticatedError(
-                f"GitLab has no active user with the id {number} of the token's claim {self._claim!r}."
+                say(
+                    "GitLab has no active user with the id {number} of the token's claim {claim!r}.",
+                    number=number,
+                    claim=self._claim,
+                )
             )
         return user
 
@@ -152,17 +159,17 @@ class DemoAuthenticator:
 
 def _present(token: str | None, what: str) -> str:
     if token is None or not token.strip():
-        raise UnauthenticatedError(f"Send {what} as `Authorization: Bearer <token>`.")
+        raise UnauthenticatedError(say("Send {what} as `Authorization: Bearer <token>`.", what=what))
     given = token.strip()
     if not _TOKEN.fullmatch(given):
-        raise UnauthenticatedError(f"The token must be {what}: printable ASCII without spaces.")
+        raise UnauthenticatedError(say("The token must be {what}: printable ASCII without spaces.", what=what))
     return given
 
 
 def _user_id(value: object, claim: str) -> int:
     text = str(value) if isinstance(value, int | str) and not isinstance(value, bool) else ""
     if not re.fullmatch(r"[1-9][0-9]{0,17}", text):
-        raise UnauthenticatedError(f"The token's claim {claim!r} must be GitLab's numeric user id.")
+        raise UnauthenticatedError(say("The token's claim {claim!r} must be GitLab's numeric user id.", claim=claim))
     return int(text)
 
 

@@ -3,6 +3,7 @@
 from app.auth import UnauthenticatedError, UserSource
 from app.cache import AnswerCache
 from sagas.ports import User
+from sagas.texts import say
 
 _TTL_S = 3600.0
 
@@ -25,6 +26,9 @@ class DemoUserByName:
         if user is None:
             self._known.forget()
             raise UnauthenticatedError(
-                f"GitLab has no user {self._username!r}: set ORCHESTRATOR_DEMO_USER to one it has."
+                say(
+                    "GitLab has no user {username!r}: set ORCHESTRATOR_DEMO_USER to one it has.",
+                    username=self._username,
+                )
             )
         return user

@@ -34,11 +34,12 @@ from app.explorer import explorer_page
 from app.graphql_stream import TRANSPORTS, PatientStream, counted, transport_of, while_known
 from app.graphql_ws import MOST_CONNECTIONS, UncheckableCredentialsError, WebSocketHandler
 from app.http_limits import refused_status, tell_rate, too_large
-from app.identity import identify, language_of, token_of_init
+from app.identity import identify, language_of, language_of_init, token_of_init
 from app.patient_socket import PatientWebSocketAdapter
 from app.services import Services
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
+from sagas.texts import Language
 from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
@@ -64,7 +65,7 @@ class RequestContext(Context, BaseContext):
         self,
         backend: Backend,
         user: User | SagaError,
-        language: str,
+        language: Language,
         *,
         authenticator: Authenticator,
         header: str | None,
@@ -130,7 +131,7 @@ class Router(GraphQLRouter[RequestContext, None]):
             if refused.status_code != 413:
                 raise
             allowed = request.app.state.services.backend.limits.body
-            return too_large(allowed, allowed + 1, media_type(request))
+            return too_large(request, allowed, allowed + 1, media_type(request))
         outcome = getattr(request.state, "graphql_status", None)
         if outcome is not None:
             response.status_code = outcome if speaks_graphql_json(request) else 200
@@ -227,12 +228,15 @@ class Router(GraphQLRouter[RequestContext, None]):
         if len(self.connections) >= MOST_CONNECTIONS:
             return _answer(request, 503, LIMIT_EXCEEDED, "Too many connections: try again later.", {"Retry-After": "5"})
         chunks = cast("AsyncGenerator[str, None]", stream())
-        told = while_known(chunks, transport_of(headers), self.encode_json_string, lambda: self.still_known(context))
+        told = while_known(
+            chunks, transport_of(headers), self.encode_json_string, lambda: self.still_known(context), context.language
+        )
         return PatientStream(counted(told, self.connections), headers=headers)
 
     async def on_ws_connect(self, context: RequestContext) -> UnsetType:
         """Who is connecting: by the payload of `connection_init`, or else by the header of the handshake."""
         given = context.connection_params or {}
+        context.language = language_of_init(given) or context.language
         try:
             header = token_of_init(given)
         except UnauthenticatedError as unknown:

@@ -17,6 +17,7 @@ from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, MULTIPART_SUBSCRIPTIO
 from strawberry.utils.aio import aclosing
 
 from app.patient_socket import SEND_TIMEOUT_S
+from sagas.texts import Language, say
 from schema.errors import UNAUTHENTICATED, api_error, public_error
 
 REAUTHENTICATE_S = 60.0
@@ -77,6 +78,7 @@ async def while_known(
     transport: HTTPStreamTransport,
     encode: Encode,
     still_known: Callable[[], Awaitable[bool]],
+    language: Language,
 ) -> AsyncGenerator[str, None]:
     """The stream for as long as its credentials are accepted; heartbeats are in it, so the look is never late by much.
 
@@ -92,13 +94,15 @@ async def while_known(
                 if loop.time() - checked >= REAUTHENTICATE_S:
                     if not await still_known():
                         # No `complete`: the reference client comes back by itself, with fresh headers.
-                        gone = api_error(UNAUTHENTICATED, "The credentials are no longer accepted: send fresh ones.")
-                        yield _last_words(transport, encode, gone)
+                        gone = api_error(
+                            UNAUTHENTICATED, say("The credentials are no longer accepted: send fresh ones.")
+                        )
+                        yield _last_words(transport, encode, public_error(gone, language))
                         return
                     checked = loop.time()
                 yield chunk
     except Exception as failure:  # noqa: BLE001 - public_error logs what is ours
-        yield _last_words(transport, encode, public_error(GraphQLError("", original_error=failure)))
+        yield _last_words(transport, encode, public_error(GraphQLError("", original_error=failure), language))
         yield transport.encode_complete()
 
 

@@ -162,7 +162,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
                 self._expect_room()
                 message = self._with_document(message)
             except GraphQLError as refusal:
-                errors = [public_error(refusal).formatted]
+                errors = [public_error(refusal, self.context.language).formatted]
                 await self.send_message({"id": message["id"], "type": "error", "payload": errors})
                 return
         await super().handle_subscribe(message)
@@ -187,7 +187,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             except WebSocketDisconnected:
                 raise
             except Exception as failure:  # noqa: BLE001 - public_error logs what is ours
-                await operation.send_initial_errors([public_error(GraphQLError("", original_error=failure))])
+                error = public_error(GraphQLError("", original_error=failure), self.context.language)
+                await operation.send_initial_errors([error])
 
     async def _run_shared(self, operation: Operation["RequestContext", None]) -> bool:
         """Read along where others ask the same; False: nothing was sent, it must run alone."""
@@ -217,7 +218,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
                         await websocket.send_text(f"{prefix}{payload}}}")
                         position += 1
             except GraphQLError as refusal:
-                await operation.send_initial_errors([public_error(refusal)])
+                await operation.send_initial_errors([public_error(refusal, context.language)])
                 return True
             except FellBehindError:
                 pass

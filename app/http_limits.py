@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from app.identity import language_of
 from app.problems import problem
+from sagas.texts import Language
 from schema.context import Context
-from schema.errors import LIMIT_EXCEEDED
+from schema.errors import LIMIT_EXCEEDED, public_error
 from schema.exceeded import limit_exceeded
 
 RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After")
@@ -36,9 +38,9 @@ def tell_rate(request: Request, response: Response) -> None:
         response.headers["Retry-After"] = str(rate.reset_in_s)
 
 
-def too_large(allowed: int, size: int, media_type: str) -> Response:
+def too_large(request: Request, allowed: int, size: int, media_type: str) -> Response:
     """The answer to a GraphQL request whose body is over the limit."""
-    error = limit_exceeded("body", allowed=allowed, value=size)
+    error = public_error(limit_exceeded("body", allowed=allowed, value=size), _language(request))
     return Response(json.dumps({"errors": [error.formatted]}), 413, media_type=f"{media_type}; charset=utf-8")
 
 
@@ -60,9 +62,14 @@ class AnnouncedBody:
 
     def _refusal(self, request: Request, size: int) -> Response:
         if request.url.path == self._graphql:
-            return too_large(self._allowed, size, self._media_type(request))
+            return too_large(request, self._allowed, size, self._media_type(request))
         message = limit_exceeded("body", allowed=self._allowed, value=size).message
-        return problem(LIMIT_EXCEEDED, message, status=HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        status = HTTPStatus.REQUEST_ENTITY_TOO_LARGE
+        return problem(LIMIT_EXCEEDED, message, status=status, language=_language(request))
+
+
+def _language(request: Request) -> Language:
+    return language_of(request.headers.get("accept-language"))
 
 
 def _announced(request: Request) -> int:

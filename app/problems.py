@@ -9,6 +9,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from sagas.errors import Problem, RefusalCode, RefusedError, RetryableError, SagaError
+from sagas.texts import ENGLISH, Language, in_language
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -27,16 +28,21 @@ _STATUS: dict[str, HTTPStatus] = {
 }
 
 
-def problem_of(error: SagaError) -> JSONResponse:
+def problem_of(error: SagaError, language: Language = ENGLISH) -> JSONResponse:
     """The answer to a request that was refused or cannot be served now; `code` is the code of the GraphQL API."""
     if isinstance(error, RefusedError):
-        return problem(error.code, error.problems[0].message, error.problems)
+        return problem(error.code, error.problems[0].message, error.problems, language=language)
     status = HTTPStatus.SERVICE_UNAVAILABLE if isinstance(error, RetryableError) else None
-    return problem(error.code, error.message, status=status)
+    return problem(error.code, error.message, status=status, language=language)
 
 
 def problem(
-    code: str, detail: str, problems: Sequence[Problem] = (), *, status: HTTPStatus | None = None
+    code: str,
+    detail: str,
+    problems: Sequence[Problem] = (),
+    *,
+    status: HTTPStatus | None = None,
+    language: Language = ENGLISH,
 ) -> JSONResponse:
     """A problem document; `errors` lists every field that must be mended."""
     status = status or _STATUS.get(code, HTTPStatus.UNPROCESSABLE_ENTITY)
@@ -44,12 +50,17 @@ def problem(
         "type": f"urn:balance-orchestrator:problem:{code.lower().replace('_', '-')}",
         "title": status.phrase,
         "status": status.value,
-        "detail": detail,
+        "detail": in_language(detail, language),
         "code": code,
     }
     if problems:
         body["errors"] = [
-            {"code": one.code.value, "detail": one.message, "field": list(one.field or ())} for one in problems
+            {
+                "code": one.code.value,
+                "detail": in_language(one.message, language),
+                "field": list(one.field or ()),
+            }
+            for one in problems
         ]
     return JSONResponse(body, status.value, _headers(status), MEDIA_TYPE)
 

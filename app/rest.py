@@ -12,7 +12,7 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from app.identity import identify
+from app.identity import identify, language_of
 from app.problems import problem_of
 from app.services import Services
 from sagas.errors import SagaError
@@ -79,7 +79,7 @@ async def calculate_balance(
             idempotency_key=idempotency_key,
         )
     except SagaError as refused:
-        return problem_of(refused)
+        return problem_of(refused, language_of(request.headers.get("accept-language")))
     saga = await first_stop(services, answer.saga, patience=PATIENCE_S)
     return JSONResponse(await _body(services, saga), HTTPStatus.OK if saga.status in STOPPED else HTTPStatus.ACCEPTED)
 

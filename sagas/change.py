@@ -17,6 +17,7 @@ from sagas.errors import SagaError
 from sagas.ids import SagaId, effect_key, task_id
 from sagas.models import CalculationTask, EventType, Saga, SagaStatus, TaskStatus, Wanted
 from sagas.results import NewDraft, TaskChange
+from sagas.texts import told
 
 ENGINE = "engine"
 FIRST_LOOK_S = 2.0
@@ -98,7 +99,7 @@ class Change:
                 to_state=self.saga.state,
                 status=self.saga.status,
                 actor=actor,
-                data=dict(data or {}),
+                data=told(data or {}),
             )
         )
 
@@ -370,12 +371,8 @@ class Change:
         return self.saga
 
     def _set_error(self, error: SagaError, *, retryable: bool) -> None:
-        self.saga.error = {
-            "code": error.code,
-            "message": error.message,
-            "retryable": retryable,
-            "occurredAt": self._iso(),
-        }
+        facts = {"code": error.code, "message": error.message, "retryable": retryable, "occurredAt": self._iso()}
+        self.saga.error = told(facts)
 
     def _iso(self) -> str:
         return self.now.isoformat()

@@ -27,6 +27,7 @@ from sagas.store import claims, tidying
 from sagas.store.claims import Held
 from sagas.store.definitions import DefinitionStore
 from sagas.store.outcomes import Outcome
+from sagas.texts import say
 from sagas.watcher import Watcher
 
 logger = logging.getLogger(__name__)
@@ -190,7 +191,9 @@ class Engine:
         except Exception:
             logger.exception("saga %s: the step %s broke", saga.id, saga.state)
             return TryAgain(
-                RetryableError("INTERNAL_ERROR", f"The step {saga.state} broke; the service's log says where.")
+                RetryableError(
+                    "INTERNAL_ERROR", say("The step {state} broke; the service's log says where.", state=saga.state)
+                )
             )
 
     async def _guard(self, held: Held) -> float:

@@ -18,6 +18,7 @@ from sagas.ports import Announcer, Hint
 from sagas.results import TryAgain
 from sagas.store.database import Database
 from sagas.store.outcomes import Definitions, Outcome, Recording
+from sagas.texts import say
 
 logger = logging.getLogger(__name__)
 
@@ -71,5 +72,5 @@ class Recorder:
 
 def _broken(outcome: Outcome, failure: Exception) -> Outcome:
     logger.error("the outcome of saga %s cannot be written", outcome.held.saga_id, exc_info=failure)
-    broken = RetryableError("INTERNAL_ERROR", "What the step found cannot be stored; the service's log says why.")
+    broken = RetryableError("INTERNAL_ERROR", say("What the step found cannot be stored; the service's log says why."))
     return replace(outcome, result=TryAgain(broken))

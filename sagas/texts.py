@@ -2,12 +2,12 @@
 
 A message is written where it is raised, in English, with named places: `say("The branch {branch} is gone.", branch=b)`.
 What it makes is a `str`, so logs and tests need to know nothing else; it also remembers its template and values, so
-that whoever shows it can say it in the reader's language (`in_language`), even after it was stored. The Russian of
-every template stands in `sagas.russian`; a test holds that none is missing.
+that whoever shows it can say it in the reader's language (`in_language`), even after it was stored (`told`,
+`retold`). The Russian of every template stands in `sagas.russian`; a test holds that none is missing.
 """
 
 import string
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Literal, Self, TypeAlias
 
 from sagas.russian import RUSSIAN
@@ -55,27 +55,49 @@ def template(words: str) -> str:
     return words
 
 
+def joined(parts: Sequence[str], between: str) -> str:
+    """Parts in a row, each in the reader's language; no parts, no words."""
+    if not parts:
+        return ""
+    values: dict[str, Value] = {f"part{place}": part for place, part in enumerate(parts)}
+    return Text("{between}".join(f"{{{name}}}" for name in values), {**values, "between": between})
+
+
 def in_language(message: str, language: Language) -> str:
     """The message as a reader of the language gets it; what is not a `Text` is somebody else's words, and stays."""
     return message.said_in(language) if isinstance(message, Text) else message
 
 
-def stored(message: str) -> Any:
-    """The message as JSON that `restored` reads: plain words as they are, a text as its parts."""
-    if not isinstance(message, Text):
-        return message
-    values = {name: stored(value) if isinstance(value, str) else value for name, value in message.values.items()}
-    return {"template": message.template, "values": values}
+SAID = "said"
+"""Where a stored object keeps what its texts were made of, beside the texts."""
 
 
-def restored(kept: Any) -> str:
-    """The message from what `stored` made."""
-    if isinstance(kept, str):
-        return str(kept)
-    values = {
-        name: restored(value) if isinstance(value, str | dict) else value for name, value in kept["values"].items()
-    }
-    return Text(kept["template"], values)
+def told(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """An object as it is stored: its texts in English, and beside them what `retold` makes other languages of."""
+    said = {name: _parts(value) for name, value in facts.items() if isinstance(value, Text)}
+    return {**facts, SAID: said} if said else dict(facts)
+
+
+def retold(kept: Mapping[str, Any], language: Language) -> dict[str, Any]:
+    """A stored object with its texts in the language."""
+    said = {name: _whole(parts).said_in(language) for name, parts in kept.get(SAID, {}).items()}
+    return {**{name: value for name, value in kept.items() if name != SAID}, **said}
+
+
+def remembered(kept: Mapping[str, Any], name: str) -> str:
+    """A text of a stored object, as it was when it was stored."""
+    parts = kept.get(SAID, {}).get(name)
+    return str(kept[name]) if parts is None else _whole(parts)
+
+
+def _parts(said: Text) -> dict[str, Any]:
+    values = {name: _parts(value) if isinstance(value, Text) else value for name, value in said.values.items()}
+    return {"template": said.template, "values": values}
+
+
+def _whole(parts: Mapping[str, Any]) -> Text:
+    values = {name: _whole(value) if isinstance(value, dict) else value for name, value in parts["values"].items()}
+    return Text(parts["template"], values)
 
 
 def places(template: str) -> set[str]:

@@ -12,6 +12,7 @@ from typing import Any
 from sagas.context import SagaContext
 from sagas.models import CalculationTask, Saga, SagaStatus, TaskStatus
 from sagas.states import PREPARE_BRANCH
+from sagas.texts import say
 
 _OUTSTANDING = frozenset({TaskStatus.QUEUED, TaskStatus.PUBLISHED})
 
@@ -55,7 +56,11 @@ def preview(saga: Saga, tasks: Sequence[CalculationTask]) -> tuple[UndoItem, ...
 def _outstanding(tasks: Sequence[CalculationTask]) -> Iterator[UndoItem]:
     for task in reversed(tasks):
         if task.status in _OUTSTANDING:
-            yield UndoItem(UndoKind.TASK, f"Take back the task {task.id} in the queue {task.queue}", task.state)
+            yield UndoItem(
+                UndoKind.TASK,
+                say("Take back the task {task} in the queue {queue}", task=str(task.id), queue=task.queue),
+                task.state,
+            )
 
 
 def _commits(context: SagaContext) -> Iterator[UndoItem]:
@@ -63,7 +68,11 @@ def _commits(context: SagaContext) -> Iterator[UndoItem]:
         if "undone" in commit:
             continue
         path, state = str(commit["path"]), str(commit["state"])
-        what = f"Remove {path}" if commit.get("previousBlob") is None else f"Give {path} its former content"
+        what = (
+            say("Remove {path}", path=path)
+            if commit.get("previousBlob") is None
+            else say("Give {path} its former content", path=path)
+        )
         shown = context.step(state).commit or {}
         known = shown if shown.get("sha") == commit["sha"] else {"sha": commit["sha"]}
         yield UndoItem(UndoKind.COMMIT, what, state, path, known)
@@ -71,7 +80,10 @@ def _commits(context: SagaContext) -> Iterator[UndoItem]:
 
 def _branch(saga: Saga, context: SagaContext) -> Iterator[UndoItem]:
     if context.branch_created:
-        what = f"Delete the branch {saga.branch}, with the workers' results, if nobody else has committed to it"
+        what = say(
+            "Delete the branch {branch}, with the workers' results, if nobody else has committed to it",
+            branch=saga.branch,
+        )
         yield UndoItem(UndoKind.BRANCH, what, PREPARE_BRANCH)
 
 
@@ -80,16 +92,16 @@ def _staying(context: SagaContext, tasks: Sequence[CalculationTask]) -> Iterator
         if task.status is TaskStatus.SUCCEEDED and task.output_commit is not None and not context.branch_created:
             yield UndoItem(
                 UndoKind.RESULT,
-                f"{task.output_file} of the calculation {task.calculation}",
+                say("{file} of the calculation {calculation}", file=task.output_file, calculation=task.calculation),
                 task.state,
                 task.output_file,
                 {"sha": task.output_commit},
-                "It is the worker's commit, not the saga's.",
+                say("It is the worker's commit, not the saga's."),
             )
     opened = context.merge_request
     if opened is not None and opened.get("created") and not opened.get("undone"):
         yield UndoItem(
             UndoKind.MERGE_REQUEST,
-            f"The merge request !{opened['iid']}",
-            stays="The service does not close merge requests: close it by hand where it is not wanted.",
+            say("The merge request !{iid}", iid=opened["iid"]),
+            stays=say("The service does not close merge requests: close it by hand where it is not wanted."),
         )

@@ -12,6 +12,7 @@ from referencing import Registry
 
 from sagas.errors import Problem, RefusalCode
 from sagas.ports import Json
+from sagas.texts import joined, say
 
 MAX_DEPTH = 64
 MAX_BYTES = 256 * 1024
@@ -25,12 +26,12 @@ _WORDED = frozenset(
 )
 """The rules that `expectation` puts into words; others are told in the library's."""
 _TYPES = {
-    "number": "a number",
-    "integer": "a whole number",
-    "string": "text",
-    "boolean": "true or false",
-    "object": "an object",
-    "array": "a list",
+    "number": say("a number"),
+    "integer": say("a whole number"),
+    "string": say("text"),
+    "boolean": say("true or false"),
+    "object": say("an object"),
+    "array": say("a list"),
     "null": "null",
 }
 
@@ -49,7 +50,11 @@ def check_document(values: object, *, root: str = "values", largest: int = MAX_B
     if not problems:
         size = len(json.dumps(values, ensure_ascii=False, separators=(",", ":")).encode())
         if size > largest:
-            said = f"The document has {size} bytes as compact JSON; at most {largest} are accepted."
+            said = say(
+                "The document has {size} bytes as compact JSON; at most {largest} are accepted.",
+                size=size,
+                largest=largest,
+            )
             problems.append(_problem(said, (root,)))
     return problems
 
@@ -60,7 +65,7 @@ def _unfit(values: object, root: str) -> Iterator[Problem]:
     while stack:
         value, path = stack.pop()
         if len(path) > MAX_DEPTH + 1:
-            yield _problem(f"The document is nested deeper than {MAX_DEPTH} levels.", path[:4])
+            yield _problem(say("The document is nested deeper than {depth} levels.", depth=MAX_DEPTH), path[:4])
             return
         if isinstance(value, dict):
             yield from _unfit_keys(value, path)
@@ -75,9 +80,9 @@ def _unfit(values: object, root: str) -> Iterator[Problem]:
 
 def _unfit_keys(value: Mapping[object, object], path: tuple[str, ...]) -> Iterator[Problem]:
     for key in value:
-        complaint = "Names must be text." if not isinstance(key, str) else _unfit_text(key)
+        complaint = say("Names must be text.") if not isinstance(key, str) else _unfit_text(key)
         if complaint:
-            yield _problem(f"A name here cannot be stored. {complaint}", path)
+            yield _problem(say("A name here cannot be stored. {complaint}", complaint=complaint), path)
 
 
 def _unfit_scalar(value: object) -> str | None:
@@ -90,17 +95,17 @@ def _unfit_scalar(value: object) -> str | None:
             finite = math.isfinite(value)
         except OverflowError:
             finite = False
-        return None if finite else "NaN, infinity and numbers beyond 1.8e308 are not JSON; give a finite number."
-    return f"{type(value).__name__} is not a JSON value."
+        return None if finite else say("NaN, infinity and numbers beyond 1.8e308 are not JSON; give a finite number.")
+    return say("{kind} is not a JSON value.", kind=type(value).__name__)
 
 
 def _unfit_text(text: str) -> str | None:
     if "\0" in text:
-        return "The text contains the character NUL (U+0000), which cannot be stored; remove it."
+        return say("The text contains the character NUL (U+0000), which cannot be stored; remove it.")
     try:
         text.encode()
     except UnicodeEncodeError:
-        return "The text contains half of a surrogate pair, which is not a character; remove it."
+        return say("The text contains half of a surrogate pair, which is not a character; remove it.")
     return None
 
 
@@ -128,9 +133,17 @@ def _told(error: ValidationError, root: str) -> Iterator[Problem]:
     if found:
         yield from found
     elif expected:
-        yield _problem(f"{_label(schema, path)} must be {expected}; it is {_quote(error.instance)}.", path)
+        yield _problem(
+            say(
+                "{label} must be {expected}; it is {value}.",
+                label=_label(schema, path),
+                expected=expected,
+                value=_quote(error.instance),
+            ),
+            path,
+        )
     else:
-        yield _problem(f"{_label(schema, path)}: {_plain(error)}.", path)
+        yield _problem(say("{label}: {what}.", label=_label(schema, path), what=_plain(error)), path)
 
 
 def _label(schema: Mapping[str, Any], path: Sequence[str]) -> str:
@@ -148,7 +161,11 @@ def _missing(instance: Mapping[str, Any], schema: Mapping[str, Any], path: tuple
         wanted = schema.get("properties", {}).get(name, {})
         expected = expectation(wanted)
         label = wanted.get("title") or name
-        yield _problem(f"{label} is missing{f': give {expected}' if expected else ''}.", (*path, name))
+        if expected:
+            said = say("{label} is missing: give {expected}.", label=label, expected=expected)
+        else:
+            said = say("{label} is missing.", label=label)
+        yield _problem(said, (*path, name))
 
 
 def _unknown(instance: Mapping[str, Any], schema: Mapping[str, Any], path: tuple[str, ...]) -> Iterator[Problem]:
@@ -159,10 +176,11 @@ def _unknown(instance: Mapping[str, Any], schema: Mapping[str, Any], path: tuple
             continue
         close = difflib.get_close_matches(name[:_LONGEST_QUOTE], known, n=1)
         if close:
-            hint = f" Did you mean {close[0]}?"
+            hint = say("Did you mean {name}?", name=close[0])
         else:
-            hint = f" Known here: {', '.join(known)}." if known else " Nothing is known here."
-        yield _problem(f"{_quote(name)} is not a known property.{hint}", (*path, name))
+            hint = say("Known here: {names}.", names=", ".join(known)) if known else say("Nothing is known here.")
+        said = say("{name} is not a known property. {hint}", name=_quote(name), hint=hint)
+        yield _problem(said, (*path, name))
 
 
 def expectation(schema: object) -> str:
@@ -172,54 +190,59 @@ def expectation(schema: object) -> str:
     if "const" in schema:
         return _quote(schema["const"])
     if "enum" in schema:
-        return "one of " + ", ".join(_quote(choice) for choice in schema["enum"])
+        return say("one of {choices}", choices=joined([_quote(choice) for choice in schema["enum"]], ", "))
     types = schema.get("type")
     names = [types] if isinstance(types, str) else list(types or ())
-    said = " or ".join(_TYPES.get(name, name) for name in names)
-    if not said:
+    if not names:
         return ""
+    said = joined([_TYPES.get(name, name) for name in names], say(" or "))
     details = [_range(schema), _length(schema), _unit(schema)]
     if "multipleOf" in schema:
-        details.append(f"in steps of {_number(schema['multipleOf'])}")
+        details.append(say("in steps of {step}", step=_number(schema["multipleOf"])))
     if "pattern" in schema:
-        details.append(f"matching {schema['pattern']}")
+        details.append(say("matching {pattern}", pattern=str(schema["pattern"])))
     if "format" in schema:
-        details.append(f"in the format {schema['format']}")
+        details.append(say("in the format {format}", format=str(schema["format"])))
     if schema.get("uniqueItems"):
-        details.append("without repetitions")
-    return " ".join([said, *(detail for detail in details if detail)])
+        details.append(say("without repetitions"))
+    return joined([said, *(detail for detail in details if detail)], " ")
 
 
 def _range(schema: Mapping[str, Any]) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     above, below = schema.get("exclusiveMinimum"), schema.get("exclusiveMaximum")
     if low is not None and high is not None:
-        return f"from {_number(low)} to {_number(high)}"
+        return say("from {low} to {high}", low=_number(low), high=_number(high))
     bounds = [
-        f"{word} {_number(bound)}"
-        for word, bound in (("of at least", low), ("above", above), ("of at most", high), ("below", below))
-        if bound is not None
+        say("of at least {bound}", bound=_number(low)) if low is not None else "",
+        say("above {bound}", bound=_number(above)) if above is not None else "",
+        say("of at most {bound}", bound=_number(high)) if high is not None else "",
+        say("below {bound}", bound=_number(below)) if below is not None else "",
     ]
-    return " and ".join(bounds)
+    return joined([bound for bound in bounds if bound], say(" and "))
 
 
 def _length(schema: Mapping[str, Any]) -> str:
-    for least, most, noun in (("minLength", "maxLength", "characters"), ("minItems", "maxItems", "entries")):
-        low, high = schema.get(least), schema.get(most)
-        if low is not None and high is not None:
-            return f"of {low} to {high} {noun}"
-        if low is not None:
-            return f"of at least {low} {noun}"
-        if high is not None:
-            return f"of at most {high} {noun}"
-    return ""
+    low, high = schema.get("minLength"), schema.get("maxLength")
+    if low is not None and high is not None:
+        return say("of {low} to {high} characters", low=low, high=high)
+    if low is not None:
+        return say("of at least {low} characters", low=low)
+    if high is not None:
+        return say("of at most {high} characters", high=high)
+    low, high = schema.get("minItems"), schema.get("maxItems")
+    if low is not None and high is not None:
+        return say("of {low} to {high} entries", low=low, high=high)
+    if low is not None:
+        return say("of at least {low} entries", low=low)
+    return "" if high is None else say("of at most {high} entries", high=high)
 
 
 def _unit(schema: Mapping[str, Any]) -> str:
     unit = schema.get("x-unit", "1")
     if unit == "1":
         return ""
-    return str(unit) if _range(schema) else f"in {unit}"
+    return str(unit) if _range(schema) else say("in {unit}", unit=str(unit))
 
 
 def _number(value: float) -> str:
@@ -228,9 +251,9 @@ def _number(value: float) -> str:
 
 def _quote(value: object) -> str:
     if isinstance(value, dict):
-        return "an object"
+        return say("an object")
     if isinstance(value, list):
-        return f"a list of {len(value)} entries"
+        return say("a list of {size} entries", size=len(value))
     text = json.dumps(value, ensure_ascii=False)
     return text if len(text) <= _LONGEST_QUOTE else f"{text[:_LONGEST_QUOTE]}…"
 

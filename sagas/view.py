@@ -14,6 +14,7 @@ from sagas.definition import SagaDefinition, Step, StepKind
 from sagas.models import Draft, Saga, SagaStatus, Wanted
 from sagas.ports import Json
 from sagas.states import next_step_name
+from sagas.texts import say
 
 
 class SagaAction(StrEnum):
@@ -38,7 +39,11 @@ _ACTIONS: Mapping[SagaStatus, tuple[SagaAction, ...]] = {
     SagaStatus.COMPLETED: (SagaAction.CREATE_MERGE_REQUEST,),
 }
 
-_WAITED_FOR: Mapping[str, str] = {"GITLAB": "GitLab", "BROKER": "the broker", "DATABASE": "the database"}
+_WAITED_FOR: Mapping[str, str] = {
+    "GITLAB": "GitLab",
+    "BROKER": say("the broker"),
+    "DATABASE": say("the database"),
+}
 """By the first word of a retryable error's code."""
 
 

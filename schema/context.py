@@ -7,6 +7,7 @@ import strawberry
 
 from sagas.errors import SagaError
 from sagas.ports import User
+from sagas.texts import ENGLISH, Language
 from schema.backend import Backend
 from schema.loaders import Loaders
 from schema.rates import RateState
@@ -19,8 +20,8 @@ class Context:
     backend: Backend
     user: User | SagaError
     """Who asks; the error that says why nobody could be made out."""
-    language: str = "en"
-    """The language of titles: `en` or `ru`."""
+    language: Language = ENGLISH
+    """The language of titles and messages."""
     loaders: Loaders = field(init=False)
     cost: int = field(init=False, default=0)
     """What the operation may answer, in fields."""

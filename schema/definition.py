@@ -6,6 +6,7 @@ import strawberry
 
 from sagas import definition
 from sagas.errors import RefusalCode, refused
+from sagas.texts import say
 from schema import ids
 from schema.context import Info
 from schema.errors import not_found
@@ -70,11 +71,15 @@ class SagaDefinition:
             return drawn(self.stored, None)
         row = await readable_saga(info.context, ids.saga_id(saga_id, "sagaId"))
         if row is None:
-            raise not_found("The saga")
+            raise not_found(say("The saga"))
         if row.definition_name != self.stored.name:
             raise refused(
                 RefusalCode.INVALID_INPUT,
-                f"The saga runs by `{row.definition_name}`, not by `{self.stored.name}`.",
+                say(
+                    "The saga runs by `{definition_name}`, not by `{name}`.",
+                    definition_name=row.definition_name,
+                    name=self.stored.name,
+                ),
                 "sagaId",
             )
         return drawn(self.stored, row.state)

@@ -18,6 +18,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 
 from sagas.errors import ManifestError, RefusalCode, RefusedError, SagaError
 from sagas.store.database import CONNECTION_FAILURES, database_unavailable
+from sagas.texts import ENGLISH, Language, Text, in_language, say
 
 _CLIENTS_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
 """What Strawberry raises before it executes anything: no document, no such operation, not of this kind here."""
@@ -48,7 +49,7 @@ def bad_input(argument: str, message: str) -> GraphQLError:
 
 def not_found(what: str) -> GraphQLError:
     """The one answer for what does not exist and for what the viewer may not see."""
-    return api_error(NOT_FOUND, f"{what} does not exist, or you may not see it.")
+    return api_error(NOT_FOUND, say("{what} does not exist, or you may not see it.", what=what))
 
 
 def is_database_away(failure: BaseException) -> bool:
@@ -78,9 +79,17 @@ def _put_code(error: GraphQLError, code: str) -> None:
     error.extensions = {"code": code, **(error.extensions or {})}
 
 
-def publish_errors(errors: list[GraphQLError]) -> None:
+def publish_errors(errors: list[GraphQLError], language: Language = ENGLISH) -> None:
     """Put every error of a result into its public form, in place; doing it twice is harmless."""
-    errors[:] = [public_error(error) for error in errors]
+    errors[:] = [public_error(error, language) for error in errors]
+
+
+def public_error(error: GraphQLError, language: Language = ENGLISH) -> GraphQLError:
+    """The error as the client gets it, in the reader's language as far as the words are ours."""
+    public = _public(error)
+    said = in_language(_words(public), language)
+    # Errors of documents are kept for the next who asks, and that one may read another language.
+    return public if said == public.message else _located(public, said, public.extensions or {})
 
 
 def hide_suggestions(errors: list[GraphQLError]) -> None:
@@ -93,8 +102,18 @@ def hide_suggestions(errors: list[GraphQLError]) -> None:
     ]
 
 
-def public_error(error: GraphQLError) -> GraphQLError:
-    """The error as the client gets it; what nobody outside can act on is logged and masked."""
+def _words(error: GraphQLError) -> str:
+    """The error's message, with its parts where graphql-core kept only its text when it put the place to it."""
+    cause: BaseException | None = error
+    while isinstance(cause, GraphQLError):
+        if isinstance(cause.message, Text) and cause.message == error.message:
+            return cause.message
+        cause = cause.original_error
+    return error.message
+
+
+def _public(error: GraphQLError) -> GraphQLError:
+    """What nobody outside can act on is logged and masked."""
     if error.extensions and "code" in error.extensions:
         return error
     if isinstance(error, GraphQLSyntaxError):
@@ -129,7 +148,9 @@ def _described(cause: BaseException) -> tuple[str, dict[str, object]]:
         return away.message, {"code": away.code}
     reference = uuid4().hex[:12]
     log.error("internal error %s", reference, exc_info=cause)
-    message = f"Something went wrong inside the service; its log tells more under reference {reference}."
+    message = say(
+        "Something went wrong inside the service; its log tells more under reference {reference}.", reference=reference
+    )
     return message, {"code": INTERNAL_SERVER_ERROR, "reference": reference}
 
 

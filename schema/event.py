@@ -8,6 +8,7 @@ from strawberry.scalars import JSON
 
 from sagas import models
 from sagas.ids import SagaId
+from sagas.texts import retold
 from schema.context import Info
 from schema.enums import SagaStatus
 from schema.ids import SAGA_EVENT, global_id
@@ -73,9 +74,9 @@ class SagaEvent(Node):
         return self.row.actor
 
     @resolver(description="What belongs to it: commit, task, error and the like.")
-    def data(self) -> JSON:
+    def data(self, info: Info) -> JSON:
         """An object; its keys depend on the type."""
-        return JSON(self.row.data)
+        return JSON(retold(self.row.data, info.context.language))
 
     @resolver(description="When it was decided, by the database's clock.")
     def occurred_at(self) -> datetime:

@@ -11,6 +11,7 @@ from strawberry.relay import from_base64, to_base64
 
 from sagas.errors import RefusalCode, RefusedError, refused
 from sagas.ids import ProjectId, SagaId, TaskId
+from sagas.texts import say
 
 NodeType = NewType("NodeType", str)
 
@@ -39,7 +40,7 @@ def split_id(value: str, argument: str) -> tuple[NodeType, str]:
     try:
         kind, key = from_base64(value)
     except ValueError:
-        raise _malformed(argument, "an id as this API gives it out") from None
+        raise _malformed(argument, say("an id as this API gives it out")) from None
     return NodeType(kind), key
 
 
@@ -47,7 +48,7 @@ def saga_id(value: str, argument: str = "id") -> SagaId:
     """The saga's UUID; raises like `split_id`, also for the id of another type."""
     kind, key = split_id(value, argument)
     if kind != SAGA:
-        raise _malformed(argument, f"the id of a Saga, not of a {kind}")
+        raise _malformed(argument, say("the id of a Saga, not of a {kind}", kind=kind))
     return SagaId(parse_uuid(key, argument))
 
 
@@ -73,14 +74,18 @@ def parse_uuid(text: str, argument: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise _malformed(argument, "an id as this API gives it out") from None
+        raise _malformed(argument, say("an id as this API gives it out")) from None
 
 
 def _number(text: str, argument: str, *, longest: int = 18) -> int:
     if text.isascii() and text.isdigit() and len(text) <= longest:
         return int(text)
-    raise _malformed(argument, "an id as this API gives it out")
+    raise _malformed(argument, say("an id as this API gives it out"))
 
 
 def _malformed(argument: str, wanted: str) -> RefusedError:
-    return refused(RefusalCode.INVALID_INPUT, f"Argument `{argument}` must be {wanted}.", argument)
+    return refused(
+        RefusalCode.INVALID_INPUT,
+        say("Argument `{argument}` must be {wanted}.", argument=argument, wanted=wanted),
+        argument,
+    )

@@ -8,6 +8,7 @@ import strawberry
 
 from sagas import ports
 from sagas.store.queries import SagaFilter
+from sagas.texts import say
 from sagas.use_cases.branches import issue_branch_name
 from schema.context import Info
 from schema.errors import bad_input
@@ -162,4 +163,4 @@ def issue_cursor(text: str | None) -> ports.IssueCursor | None:
         created_at, _, number = urlsafe_b64decode(text.encode()).decode().removeprefix("issue:").partition("|")
         return ports.IssueCursor(datetime.fromisoformat(created_at), int(number))
     except ValueError:
-        raise bad_input("after", "Argument `after` must be a cursor of an earlier page.") from None
+        raise bad_input("after", say("Argument `after` must be a cursor of an earlier page.")) from None

@@ -8,6 +8,7 @@ import strawberry
 from sagas import ports
 from sagas.errors import Problem, RefusedError, RetryableError
 from sagas.service import Answer, SagaService
+from sagas.texts import Language, in_language
 from schema import ids
 from schema.context import Context, Info
 from schema.enums import RefusalCode
@@ -63,7 +64,7 @@ class CreateMergeRequestPayload:
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
 
 
-def _user_errors(refusal: RefusedError | RetryableError) -> list[UserError]:
+def _user_errors(refusal: RefusedError | RetryableError, language: Language) -> list[UserError]:
     if isinstance(refusal, RefusedError):
         problems = refusal.problems
     elif refusal.code == GITLAB_UNAVAILABLE:
@@ -71,7 +72,11 @@ def _user_errors(refusal: RefusedError | RetryableError) -> list[UserError]:
     else:
         raise refusal
     return [
-        UserError(code=problem.code, message=problem.message, field=list(problem.field) if problem.field else None)
+        UserError(
+            code=problem.code,
+            message=in_language(problem.message, language),
+            field=list(problem.field) if problem.field else None,
+        )
         for problem in problems
     ]
 
@@ -81,7 +86,7 @@ async def _command(info: Info, command: Callable[[SagaService, ports.User], Awai
     try:
         answer = await command(context.backend.sagas, context.viewer)
     except (RefusedError, RetryableError) as refusal:
-        return SagaPayload(saga=None, created=False, user_errors=_user_errors(refusal))
+        return SagaPayload(saga=None, created=False, user_errors=_user_errors(refusal, context.language))
     context.refresh()
     return SagaPayload(saga=Saga.of(answer.saga), created=answer.created, user_errors=[])
 
@@ -232,7 +237,9 @@ class Mutation:
                 idempotency_key=given.idempotency_key,
             )
         except (RefusedError, RetryableError) as refusal:
-            return CreateMergeRequestPayload(merge_request=None, created=False, user_errors=_user_errors(refusal))
+            return CreateMergeRequestPayload(
+                merge_request=None, created=False, user_errors=_user_errors(refusal, context.language)
+            )
         return CreateMergeRequestPayload(
             merge_request=MergeRequest.of(answer.merge_request), created=answer.created, user_errors=[]
         )

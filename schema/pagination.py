@@ -6,6 +6,7 @@ from typing import Any, Self
 import strawberry
 
 from sagas.store.queries import Page
+from sagas.texts import say
 from schema.errors import bad_input
 from schema.limits import DEFAULT_PAGE, LARGEST_PAGE
 
@@ -53,10 +54,18 @@ def page_arguments(
     Raises the BAD_USER_INPUT error that names the argument, its limits and the value given.
     """
     if first is not None and last is not None:
-        raise bad_input("last", "Give `first` or `last`, not both.")
+        raise bad_input("last", say("Give `first` or `last`, not both."))
     for name, size in (("first", first), ("last", last)):
         if size is not None and not 1 <= size <= LARGEST_PAGE:
-            raise bad_input(name, f"Argument `{name}` must be from 1 to {LARGEST_PAGE}, not {size}.")
+            raise bad_input(
+                name,
+                say(
+                    "Argument `{name}` must be from 1 to {largest}, not {size}.",
+                    name=name,
+                    largest=LARGEST_PAGE,
+                    size=size,
+                ),
+            )
     if first is None and last is None:
         first = DEFAULT_PAGE
     return PageArguments(first, after, last, before)

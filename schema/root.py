@@ -11,6 +11,7 @@ from strawberry.types import ExecutionContext, ExecutionResult
 from strawberry.types.execution import PreExecutionError
 
 from sagas.errors import TerminalError
+from sagas.texts import ENGLISH, say
 from schema import ids, nodes
 from schema.calculation import Calculation
 from schema.context import Context, Info
@@ -115,7 +116,7 @@ class Query:
         if project_path is not None:
             found = await readable_project(info.context, project_path)
             if found is None:
-                raise not_found(f"The project {project_path}")
+                raise not_found(say("The project {path}", path=project_path))
             project = found.id
         page = await visible_issues(
             info.context,
@@ -161,10 +162,10 @@ class Query:
         """In the manifest's order; INVALID_MANIFEST says where a broken one is broken."""
         project = await readable_project(info.context, project_path)
         if project is None:
-            raise not_found(f"The project {project_path}")
+            raise not_found(say("The project {path}", path=project_path))
         if not await may_read(info.context, project.id):
             raise api_error(
-                FORBIDDEN, "You can see this project, but not its code; that needs the role Reporter or more."
+                FORBIDDEN, say("You can see this project, but not its code; that needs the role Reporter or more.")
             )
         at = ref if ref is not None else project.default_branch
         if at is None:
@@ -173,7 +174,7 @@ class Query:
             entries = await info.context.backend.forge.geometries(project.id, ref=at)
         except TerminalError as failure:
             if failure.code == "BRANCH_DELETED":
-                raise not_found(f"The ref {at}") from failure
+                raise not_found(say("The ref {ref}", ref=at)) from failure
             raise
         return [Geometry.of(entry, project.id, at) for entry in entries if kind is None or entry.kind == kind]
 
@@ -186,7 +187,7 @@ class Schema(strawberry.Schema):
         try:
             query = _document(query, **kwargs)
         except GraphQLError as refusal:
-            return _refused(refusal)
+            return _refused(refusal, **kwargs)
         return await super().execute(query, *args, **kwargs)
 
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
@@ -194,12 +195,13 @@ class Schema(strawberry.Schema):
         try:
             query = _document(query, **kwargs)
         except GraphQLError as refusal:
-            return _once(_refused(refusal))
+            return _once(_refused(refusal, **kwargs))
         return await super().stream(query, *args, **kwargs)
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Strawberry shows each result's errors here before anybody else sees them. It would log them all as its own."""
-        publish_errors(errors)
+        context = None if execution_context is None else execution_context.context
+        publish_errors(errors, ENGLISH if context is None else context.language)
         if execution_context is not None and not execution_context.context.backend.limits.suggestions:
             hide_suggestions(errors)
 
@@ -214,9 +216,9 @@ def _document(
     return query if context_value is None else context_value.backend.trusted.resolve(query, operation_extensions)
 
 
-def _refused(refusal: GraphQLError) -> PreExecutionError:
+def _refused(refusal: GraphQLError, *, context_value: Context, **_others: object) -> PreExecutionError:
     errors = [refusal]
-    publish_errors(errors)
+    publish_errors(errors, context_value.language)
     return PreExecutionError(data=None, errors=errors)
 
 

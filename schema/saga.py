@@ -11,6 +11,7 @@ from sagas import models, undoing
 from sagas.definition import SagaDefinition as Chart
 from sagas.ids import ProjectId, SagaId
 from sagas.store.queries import SagaFilter
+from sagas.texts import in_language
 from sagas.view import SagaView
 from schema.calculation import Calculation
 from schema.context import Context, Info
@@ -88,7 +89,7 @@ class Saga(Node):
     @resolver(description="Its steps in the order of the happy path.")
     async def steps(self, info: Info) -> list[SagaStep]:
         """Also those that were not needed, and those to come."""
-        return [SagaStep.of(step) for step in (await self.view(info.context)).steps]
+        return [SagaStep.of(step, info.context.language) for step in (await self.view(info.context)).steps]
 
     @resolver(description="The form that it waits for; null while it waits for none.")
     async def pending_input(self, info: Info) -> PendingInput | None:
@@ -112,7 +113,8 @@ class Saga(Node):
     )
     async def waiting_for(self, info: Info) -> str | None:
         """In words, for a panel."""
-        return (await self.view(info.context)).waiting_for
+        awaited = (await self.view(info.context)).waiting_for
+        return None if awaited is None else in_language(awaited, info.context.language)
 
     @resolver(description="Since when it waits for that.")
     def waiting_since(self) -> datetime | None:
@@ -147,7 +149,7 @@ class Saga(Node):
         if not self.row.status.live:
             return []
         tasks = await info.context.loaders.tasks.load(SagaId(self.row.id))
-        return [UndoItem.of(item) for item in undoing.preview(self.row, tasks)]
+        return [UndoItem.of(item, info.context.language) for item in undoing.preview(self.row, tasks)]
 
     @resolver(
         description="What `retrySaga` takes as `fromStep` now, the failed step first; empty where nothing failed."
@@ -195,9 +197,9 @@ class Saga(Node):
         return MergeRequest.of(next((request for request in found if request.state == "opened"), found[0]))
 
     @resolver(description="What stopped it, or makes it try again.")
-    def error(self) -> SagaError | None:
+    def error(self, info: Info) -> SagaError | None:
         """Null while all goes well."""
-        return SagaError.from_json(self.row.error)
+        return SagaError.from_json(self.row.error, info.context.language)
 
     @resolver(description="Who started it.")
     def started_by(self) -> User:

@@ -8,6 +8,7 @@ import strawberry
 from strawberry.scalars import JSON
 
 from sagas import view
+from sagas.texts import Language, retold
 from schema.calculation import Calculation
 from schema.enums import StepKind, StepStatus
 
@@ -44,13 +45,13 @@ class SagaError:
     occurred_at: datetime = strawberry.field(description="When it happened last.")
 
     @classmethod
-    def from_json(cls, stored: Mapping[str, Any] | None) -> Self | None:
+    def from_json(cls, stored: Mapping[str, Any] | None, language: Language) -> Self | None:
         """From the saga's or a step's stored error."""
         if stored is None:
             return None
         return cls(
             code=stored["code"],
-            message=stored["message"],
+            message=retold(stored, language)["message"],
             retryable=stored["retryable"],
             occurred_at=datetime.fromisoformat(stored["occurredAt"]),
         )
@@ -81,7 +82,7 @@ class SagaStep:
     commit: Commit | None = strawberry.field(description="The commit that it made.")
 
     @classmethod
-    def of(cls, step: view.StepView) -> Self:
+    def of(cls, step: view.StepView, language: Language) -> Self:
         """From the read side's step."""
         return cls(
             name=step.name,
@@ -92,7 +93,7 @@ class SagaStep:
             attempts=step.attempts,
             started_at=step.started_at,
             finished_at=step.finished_at,
-            error=SagaError.from_json(step.error),
+            error=SagaError.from_json(step.error, language),
             commit=None if step.commit is None else Commit.from_json(step.commit),
         )
 

@@ -15,6 +15,7 @@ from sagas import models
 from sagas.errors import RetryableError
 from sagas.ids import ProjectId, SagaId
 from sagas.ports import Watch
+from sagas.texts import say
 from schema import ids
 from schema.context import Context, Info
 from schema.errors import VERSION_AHEAD, api_error, bad_input, is_database_away, not_found
@@ -58,10 +59,14 @@ class Subscription:
         """Gap-free: versions run without a gap, and each read goes on from the last one delivered."""
         after = after_version or 0
         if after < 0:
-            raise bad_input("afterVersion", f"Argument `afterVersion` must be 0 or more, not {after}.")
+            raise bad_input("afterVersion", say("Argument `afterVersion` must be 0 or more, not {after}.", after=after))
         row = await _watched(info.context, saga_id)
         if after > row.version:
-            message = f"The saga is at version {row.version}, not yet at {after}: start again from 0."
+            message = say(
+                "The saga is at version {version}, not yet at {after}: start again from 0.",
+                version=row.version,
+                after=after,
+            )
             raise api_error(VERSION_AHEAD, message, version=row.version)
         return _seated(info, _events(info.context, row, after))
 
@@ -101,7 +106,7 @@ def _seated(info: Info, events: AsyncGenerator[T, None]) -> AsyncIterator[T]:
 async def _watched(context: Context, given: str) -> models.Saga:
     row = await readable_saga(context, ids.saga_id(given, "sagaId"))
     if row is None:
-        raise not_found("The saga")
+        raise not_found(say("The saga"))
     return row
 
 
@@ -177,7 +182,7 @@ async def still_readable(context: Context, project: ProjectId) -> None:
     except RetryableError:
         return
     if not allowed:
-        raise not_found("The saga")
+        raise not_found(say("The saga"))
 
 
 async def patiently(read: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:

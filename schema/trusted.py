@@ -15,6 +15,7 @@ from typing import Any, Self
 
 from graphql import GraphQLError
 
+from sagas.texts import say
 from schema.errors import api_error, bad_input
 
 NOT_FOUND = "PERSISTED_QUERY_NOT_FOUND"
@@ -56,14 +57,14 @@ class TrustedDocuments:
         named = _named(extensions or {})
         if query is None and named is not None:
             if named not in self.texts:
-                raise api_error(NOT_FOUND, "There is no trusted document of this name.", document=named)
+                raise api_error(NOT_FOUND, say("There is no trusted document of this name."), document=named)
             return self.texts[named]
         if query is not None and named is not None and named != hash_of(query):
-            raise bad_input(EXTENSION, "The name is not the sha256 of the document that was sent with it.")
+            raise bad_input(EXTENSION, say("The name is not the sha256 of the document that was sent with it."))
         if self.strict and query is not None and hash_of(query) not in self.texts:
             raise api_error(
                 NOT_TRUSTED,
-                "Only documents of the service's manifest may run here, and this is none.",
+                say("Only documents of the service's manifest may run here, and this is none."),
                 document=hash_of(query),
             )
         return query
@@ -109,4 +110,4 @@ def _named(extensions: Mapping[str, Any]) -> str | None:
 
 
 def _bad_name() -> GraphQLError:
-    return bad_input(ID, "A document is named by `sha256:` and the 64 hexadecimal digits of its text's sha256.")
+    return bad_input(ID, say("A document is named by `sha256:` and the 64 hexadecimal digits of its text's sha256."))

@@ -5,6 +5,7 @@ from typing import Self
 import strawberry
 
 from sagas import undoing
+from sagas.texts import Language, in_language
 from schema.enums import UndoKind
 from schema.step import Commit
 
@@ -25,13 +26,13 @@ class UndoItem:
     )
 
     @classmethod
-    def of(cls, item: undoing.UndoItem) -> Self:
+    def of(cls, item: undoing.UndoItem, language: Language) -> Self:
         """From the read side's item."""
         return cls(
             kind=item.kind,
-            description=item.description,
+            description=in_language(item.description, language),
             step=item.step,
             file=item.file,
             commit=None if item.commit is None else Commit.from_json(item.commit),
-            stays=item.stays,
+            stays=None if item.stays is None else in_language(item.stays, language),
         )

@@ -28,6 +28,7 @@ from sagas import trace
 from sagas.errors import RetryableError
 from sagas.ids import BlobId, CommitSha, TaskId
 from sagas.ports import TaskMessage, TaskReport, TaskState
+from sagas.texts import say
 
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -103,7 +104,10 @@ class CeleryPublisher:
         """
         context = trace.current.get()
         headers = {} if context is None else {"traceparent": context}
-        await self._ask_broker(lambda link: self._send(link, message, headers), f"did not confirm task {message.id}")
+        await self._ask_broker(
+            lambda link: self._send(link, message, headers),
+            say("did not confirm the task {task}", task=str(message.id)),
+        )
 
     async def report(self, task: TaskId) -> TaskReport:
         """What the result backend says; a task that it never heard of is PENDING.
@@ -114,7 +118,8 @@ class CeleryPublisher:
             meta = await self._in_thread(self._backend, lambda: self._read_meta(task))
         except _BACKEND_FAILURES as failure:
             raise RetryableError(
-                "RESULT_BACKEND_UNAVAILABLE", f"Celery's result backend does not answer: {_text(failure)}"
+                "RESULT_BACKEND_UNAVAILABLE",
+                say("Celery's result backend does not answer: {failure}", failure=_text(failure)),
             ) from failure
         return _report(meta)
 
@@ -132,14 +137,14 @@ class CeleryPublisher:
 
     async def ping(self) -> None:
         """Ask the broker for a sign of life; raises RetryableError("BROKER_UNAVAILABLE") where there is none."""
-        await self._ask_broker(_check, "does not answer")
+        await self._ask_broker(_check, say("does not answer"))
 
     async def prepare(self) -> None:
         """Connect and declare the queues ahead of the first task; what is away is found when it is needed.
 
         Declaring on PostgreSQL waits for the workers' present poll to end, which takes seconds.
         """
-        for ask in (partial(self._ask_broker, self._declare, "does not answer"), partial(self.report, _NO_TASK)):
+        for ask in (partial(self._ask_broker, self._declare, say("does not answer")), partial(self.report, _NO_TASK)):
             with suppress(RetryableError):
                 await ask()
 
@@ -156,7 +161,10 @@ class CeleryPublisher:
         try:
             await self._in_thread(self._broker, lambda: self._with_link(act))
         except _BROKER_FAILURES as failure:
-            raise RetryableError("BROKER_UNAVAILABLE", f"The task broker {trouble}: {_text(failure)}") from failure
+            raise RetryableError(
+                "BROKER_UNAVAILABLE",
+                say("The task broker {trouble}: {failure}", trouble=trouble, failure=_text(failure)),
+            ) from failure
 
     def _with_link(self, act: Callable[[_Link], None]) -> None:
         """Act over an idle connection; where that one turns out to be dead, over a new one."""

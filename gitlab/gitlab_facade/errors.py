@@ -20,6 +20,7 @@ from requests.exceptions import ChunkedEncodingError, ConnectTimeout, ContentDec
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
 from sagas.errors import RetryableError, SagaError, TerminalError, UnknownOutcomeError
+from sagas.texts import say
 
 UNAVAILABLE = "GITLAB_UNAVAILABLE"
 REJECTED = "GITLAB_REJECTED"
@@ -66,11 +67,15 @@ def engine_error(error: DriverError, *, write: bool, retry_after: float | None =
     if isinstance(error, GitlabAuthenticationError):
         return token_outage(text)
     if isinstance(error, GitlabParsingError) or status is None:
-        return _lost(f"GitLab's answer could not be read: {text}", write=write)
+        return _lost(say("GitLab's answer could not be read: {text}", text=text), write=write)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return _lost(f"GitLab answers {status}: {text}", write=write, retry_after=retry_after)
+        return _lost(
+            say("GitLab answers {status}: {text}", status=status, text=text), write=write, retry_after=retry_after
+        )
     if status in {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.REQUEST_TIMEOUT}:
-        return RetryableError(UNAVAILABLE, f"GitLab answers {status}: {text}", retry_after=retry_after)
+        return RetryableError(
+            UNAVAILABLE, say("GitLab answers {status}: {text}", status=status, text=text), retry_after=retry_after
+        )
     if status == HTTPStatus.FORBIDDEN and _SCOPE_TOO_SMALL.search(_body(error)):
         return token_outage(text)
     return _refusal(status, text)
@@ -78,7 +83,7 @@ def engine_error(error: DriverError, *, write: bool, retry_after: float | None =
 
 def token_outage(text: str) -> RetryableError:
     """The service's own token is refused: nothing works for anybody until an administrator replaces it."""
-    return RetryableError(UNAVAILABLE, f"GitLab refuses the service's token: {text}", outage=True)
+    return RetryableError(UNAVAILABLE, say("GitLab refuses the service's token: {text}", text=text), outage=True)
 
 
 def is_token_refusal(error: GitlabError) -> bool:
@@ -104,12 +109,12 @@ def is_missing(error: GitlabError, *what: str) -> bool:
 
 
 def _network_error(error: requests.RequestException | HTTPError, *, write: bool) -> SagaError:
-    text = f"GitLab does not answer: {_reason(error)[:_LONGEST_TEXT]}"
+    text = say("GitLab does not answer: {reason}", reason=_reason(error)[:_LONGEST_TEXT])
     if never_sent(error):
         return RetryableError(UNAVAILABLE, text)
     if is_network(error):
         return _lost(text, write=write)
-    return TerminalError(REJECTED, f"The request to GitLab is not a valid one: {error}")
+    return TerminalError(REJECTED, say("The request to GitLab is not a valid one: {error}", error=str(error)))
 
 
 def _reason(error: requests.RequestException | HTTPError) -> str:

@@ -39,6 +39,7 @@ from sagas.ports import (
     Project,
     User,
 )
+from sagas.texts import say
 
 
 class GitLabFacade(GitLabInstance):
@@ -326,7 +327,7 @@ def _knows(remote: RemoteProject, ref: str) -> bool:
 
 def _require_ref(remote: RemoteProject, ref: str) -> None:
     if not _knows(remote, ref):
-        raise TerminalError(BRANCH_DELETED, f"There is no branch or commit {ref!r} in the project.")
+        raise TerminalError(BRANCH_DELETED, say("There is no branch or commit {ref!r} in the project.", ref=ref))
 
 
 def _is_ancestor(remote: RemoteProject, ancestor: CommitSha, ref: str) -> bool:
@@ -380,7 +381,7 @@ def _create_merge_request(remote: RemoteProject, document: Mapping[str, str]) ->
     source, target = document["source_branch"], document["target_branch"]
     if _branch(remote, source) is None:
         # Without this, GitLab accepts the merge request and shows it broken.
-        raise TerminalError(BRANCH_DELETED, f"There is no branch {source!r} in the project.")
+        raise TerminalError(BRANCH_DELETED, say("There is no branch {source!r} in the project.", source=source))
     try:
         return answers.merge_request(remote.mergerequests.create(dict(document)).attributes)
     except GitlabError as error:

@@ -11,6 +11,7 @@ from gitlab_facade.client import Client, ClientPool, Timeouts, Watch
 from gitlab_facade.errors import TokenRefusedError, is_missing, is_token_refusal, text_of
 from sagas.ids import ProjectId
 from sagas.ports import NO_RIGHTS, AccessLevel, Rights, User
+from sagas.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +114,14 @@ def _current_user(client: Client, token: str) -> User:
         scopes = client.scopes_of(token)
     except GitlabError as error:
         if is_token_refusal(error):
-            raise TokenRefusedError(f"GitLab does not accept this token: {text_of(error)}") from error
+            raise TokenRefusedError(say("GitLab does not accept this token: {error}", error=text_of(error))) from error
         raise
     # What a token may not do at GitLab itself, it may not do through this service's own token either.
     if not scopes & {"api", "read_api"}:
         named = ", ".join(sorted(scopes)) or "none"
-        raise TokenRefusedError(f"The token's scopes are too small ({named}): `api` is needed, `read_api` to only look")
+        raise TokenRefusedError(
+            say("The token's scopes are too small ({named}): `api` is needed, `read_api` to only look", named=named)
+        )
     return replace(user, read_only="api" not in scopes)
 
 

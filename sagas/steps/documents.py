@@ -6,6 +6,7 @@ import json
 from sagas.errors import TerminalError
 from sagas.ids import BlobId
 from sagas.ports import File, Json
+from sagas.texts import say
 from sagas.values import check_document
 
 LARGEST_FILE = 8 * 1024 * 1024
@@ -27,19 +28,30 @@ def parse(file: File) -> Json:
         document: Json = json.loads(file.content.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as broken:
         raise TerminalError(
-            "INVALID_DOCUMENT", f"{file.path} is not UTF-8 text: byte {broken.start} cannot be read."
+            "INVALID_DOCUMENT",
+            say("{path} is not UTF-8 text: byte {start} cannot be read.", path=file.path, start=broken.start),
         ) from broken
     except json.JSONDecodeError as broken:
         raise TerminalError(
             "INVALID_DOCUMENT",
-            f"{file.path} is not valid JSON: {broken.msg} at line {broken.lineno}, column {broken.colno}.",
+            say(
+                "{path} is not valid JSON: {msg} at line {lineno}, column {colno}.",
+                path=file.path,
+                msg=broken.msg,
+                lineno=broken.lineno,
+                colno=broken.colno,
+            ),
         ) from broken
     except (ValueError, RecursionError) as broken:
-        raise TerminalError("INVALID_DOCUMENT", f"{file.path} is not valid JSON: {broken}.") from broken
+        raise TerminalError(
+            "INVALID_DOCUMENT", say("{path} is not valid JSON: {broken}.", path=file.path, broken=str(broken))
+        ) from broken
     # What PostgreSQL cannot store would make the saga try again without end.
     problems = check_document(document, root=file.path, largest=LARGEST_FILE)
     if problems:
-        raise TerminalError("INVALID_DOCUMENT", f"{file.path} cannot be used: {problems[0].message}")
+        raise TerminalError(
+            "INVALID_DOCUMENT", say("{path} cannot be used: {message}", path=file.path, message=problems[0].message)
+        )
     return document
 
 

@@ -12,6 +12,7 @@ from sagas.ports import ChangeKind, Commit, File, FileChange, Json, User
 from sagas.steps import documents
 from sagas.steps.reconciling import changed, rewritten
 from sagas.steps.run import StepRun
+from sagas.texts import say
 
 CONFLICT = "GITLAB_CONFLICT"
 _LOOKS = 3
@@ -95,7 +96,9 @@ async def write_file(
                 raise
             continue
         return Written(documents.blob_id(text), commit.sha, commit, base)
-    raise RetryableError(CONFLICT, f"{path} keeps changing on {run.saga.branch}; trying again in a moment.")
+    raise RetryableError(
+        CONFLICT, say("{path} keeps changing on {branch}; trying again in a moment.", path=path, branch=run.saga.branch)
+    )
 
 
 async def _adopt(run: StepRun, *, path: str, document: Json, file: File | None, head: CommitSha) -> Written | None:

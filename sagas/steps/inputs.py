@@ -14,6 +14,7 @@ from sagas.steps.files import Written, find_written, write_file
 from sagas.steps.run import StepRun, user_from_json
 from sagas.store import drafts, tasks
 from sagas.store.database import Connection
+from sagas.texts import say
 
 
 async def reopen_form(run: StepRun) -> Waiting:
@@ -81,7 +82,10 @@ async def read_draft(run: StepRun, calculation: Calculation, ref: CommitSha) -> 
     """
     file = await run.forge.get_file_content(run.project, calculation.input_file, ref=ref)
     if file is None:
-        raise TerminalError("INVALID_DOCUMENT", f"{calculation.input_file} is not on {run.saga.branch} any more.")
+        raise TerminalError(
+            "INVALID_DOCUMENT",
+            say("{input_file} is not on {branch} any more.", input_file=calculation.input_file, branch=run.saga.branch),
+        )
     return NewDraft(documents.parse(file), file.blob_id)
 
 
@@ -94,7 +98,12 @@ async def hydrate(run: StepRun) -> Advanced:
         if file is None:
             raise TerminalError(
                 "INVALID_DOCUMENT",
-                f"{path} is not on {run.saga.branch}, but {calculation.input_file} is made from it. Add it and retry.",
+                say(
+                    "{path} is not on {branch}, but {input_file} is made from it. Add it and retry.",
+                    path=path,
+                    branch=run.saga.branch,
+                    input_file=calculation.input_file,
+                ),
             )
         sources[path] = documents.parse(file)
     document = calculation.hydrate(sources)
@@ -138,7 +147,8 @@ async def commit_input(run: StepRun) -> Advanced:
     draft = await run.tools.database.read(lambda connection: drafts.draft(connection, run.saga.id, form, visit or 0))
     if draft is None or draft.submitted is None or draft.submitted_by is None:
         raise TerminalError(
-            "INVALID_DOCUMENT", f"The values for {calculation.input_file} are missing; give them again."
+            "INVALID_DOCUMENT",
+            say("The values for {input_file} are missing; give them again.", input_file=calculation.input_file),
         )
     written = await write_file(
         run,

@@ -10,6 +10,7 @@ from sagas.ids import SagaId, effect_key
 from sagas.ports import MergeRequest
 from sagas.results import Advanced
 from sagas.steps.run import StepRun
+from sagas.texts import say
 
 
 def marker(run: StepRun) -> str:
@@ -55,7 +56,7 @@ def _own(run: StepRun, known: Sequence[MergeRequest]) -> MergeRequest | None:
 async def _refuse_missing(run: StepRun, target: str) -> None:
     await run.branch()
     if await run.forge.branch(run.project, target) is None:
-        raise TerminalError("GITLAB_REJECTED", f"The target branch {target} does not exist.")
+        raise TerminalError("GITLAB_REJECTED", say("The target branch {target} does not exist.", target=target))
 
 
 def merge_request_to_json(found: MergeRequest, *, created: bool) -> Mapping[str, Any]:

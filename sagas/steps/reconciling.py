@@ -15,8 +15,9 @@ from sagas.errors import TerminalError
 from sagas.ids import BlobId, CommitSha, ProjectId
 from sagas.models import CalculationTask, Saga
 from sagas.ports import Branch, Forge, MergeRequest
+from sagas.texts import say
 
-_ENDED = {"merged": ("MERGE_REQUEST_MERGED", "merged"), "closed": ("MERGE_REQUEST_CLOSED", "closed")}
+_ENDED = {"merged": ("MERGE_REQUEST_MERGED", say("merged")), "closed": ("MERGE_REQUEST_CLOSED", say("closed"))}
 _AFTER_THE_COMMIT = frozenset({Action.DISPATCH, Action.SYNC_RESULT})
 
 
@@ -101,8 +102,14 @@ def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> Ter
         code, what = _ENDED[found.state]
         return TerminalError(
             code,
-            f"The merge request !{found.iid} of {found.source_branch} was {what} by hand while this saga works on the "
-            "branch: what it commits from now on would not be part of it. Retry to go on all the same, or cancel the saga.",
+            say(
+                "The merge request !{iid} of {source_branch} was {what} by hand while this saga works on the "
+                "branch: what it commits from now on would not be part of it. Retry to go on all the same, or "
+                "cancel the saga.",
+                iid=found.iid,
+                source_branch=found.source_branch,
+                what=what,
+            ),
         )
     return None
 
@@ -110,7 +117,8 @@ def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> Ter
 def deleted(branch: str) -> TerminalError:
     """The error of a branch that is gone."""
     return TerminalError(
-        "BRANCH_DELETED", f"The branch {branch} is gone. Restore it and retry the step, or cancel the saga."
+        "BRANCH_DELETED",
+        say("The branch {branch} is gone. Restore it and retry the step, or cancel the saga.", branch=branch),
     )
 
 
@@ -118,18 +126,28 @@ def rewritten(branch: str, lost: CommitSha) -> TerminalError:
     """The error of a branch that no longer contains a commit that the saga builds upon."""
     return TerminalError(
         "BRANCH_REWRITTEN",
-        f"The history of {branch} was rewritten: it does not contain the commit {lost[:8]} any more. Nothing was "
-        "overwritten: go back to a form or a check to go on with what is there now, or cancel the saga.",
+        say(
+            "The history of {branch} was rewritten: it does not contain the commit {lost} any more. Nothing "
+            "was overwritten: go back to a form or a check to go on with what is there now, or cancel the "
+            "saga.",
+            branch=branch,
+            lost=lost[:8],
+        ),
     )
 
 
 def changed(path: str, branch: str, *, removed: bool = False) -> TerminalError:
     """The error of an input that somebody else changed, or removed."""
-    what = "removed from" if removed else "changed on"
+    what = say("removed from") if removed else say("changed on")
     return TerminalError(
         "INPUT_CHANGED",
-        f"{path} was {what} {branch} by somebody else in the meantime. Nothing was overwritten: "
-        "go back to the form to see the new content, or cancel the saga.",
+        say(
+            "{path} was {what} {branch} by somebody else in the meantime. Nothing was overwritten: go back "
+            "to the form to see the new content, or cancel the saga.",
+            path=path,
+            what=what,
+            branch=branch,
+        ),
     )
 
 
@@ -137,8 +155,13 @@ def output_changed(path: str, branch: str) -> TerminalError:
     """The error of an output that is not the accepted result any more."""
     return TerminalError(
         "OUTPUT_CHANGED",
-        f"{path} on {branch} is not the worker's result any more: somebody else has changed it. It was not used: "
-        "restore it and retry, go back to its check or form to have it calculated anew, or cancel the saga.",
+        say(
+            "{path} on {branch} is not the worker's result any more: somebody else has changed it. It was "
+            "not used: restore it and retry, go back to its check or form to have it calculated anew, or "
+            "cancel the saga.",
+            path=path,
+            branch=branch,
+        ),
     )
 
 
@@ -146,6 +169,10 @@ def output_deleted(path: str, branch: str) -> TerminalError:
     """The error of an output that somebody removed."""
     return TerminalError(
         "OUTPUT_DELETED",
-        f"{path} is not on {branch} any more: somebody has removed it. Restore it and retry, go back to its check or form "
-        "to have it calculated anew, or cancel the saga.",
+        say(
+            "{path} is not on {branch} any more: somebody has removed it. Restore it and retry, go back to "
+            "its check or form to have it calculated anew, or cancel the saga.",
+            path=path,
+            branch=branch,
+        ),
     )

@@ -17,6 +17,7 @@ from sagas.steps.findings import CORRELATION, Finding, look
 from sagas.steps.reconciling import changed, output_changed, output_deleted, rewritten
 from sagas.steps.run import StepRun
 from sagas.store import claims, inbox, tasks
+from sagas.texts import say
 
 
 async def _task(run: StepRun) -> CalculationTask:
@@ -45,7 +46,11 @@ async def dispatch(run: StepRun) -> Advanced:
     if missing:
         raise TerminalError(
             "INVALID_DOCUMENT",
-            f"The calculation reads {', '.join(missing)}, which the branch {task.branch} does not have. Add it and retry.",
+            say(
+                "The calculation reads {missing}, which the branch {branch} does not have. Add it and retry.",
+                missing=", ".join(missing),
+                branch=task.branch,
+            ),
         )
     _refuse_foreign(run, blobs)
     await _validate_own_input(run, commit_hash)
@@ -126,7 +131,9 @@ async def _validate_own_input(run: StepRun, commit_hash: CommitSha) -> None:
     problems = run.calculation.validate(documents.parse(file))
     if problems:
         first = "; ".join(problem.message for problem in problems[:5])
-        raise TerminalError("INVALID_DOCUMENT", f"{file.path} does not meet its schema: {first}")
+        raise TerminalError(
+            "INVALID_DOCUMENT", say("{path} does not meet its schema: {first}", path=file.path, first=first)
+        )
 
 
 async def await_result(run: StepRun) -> StepResult:
@@ -174,7 +181,9 @@ async def _retried(run: StepRun, task: CalculationTask, consumed: tuple[UUID, ..
 def _take(run: StepRun, finding: Finding, consumed: tuple[UUID, ...]) -> StepResult:
     if finding.error is not None:
         failed = TaskChange(finding.task_id, TaskStatus.FAILED, finished=True, error=finding.error)
-        message = f"The calculation {run.calculation.name} failed: {finding.error}"
+        message = say(
+            "The calculation {calculation} failed: {error}", calculation=run.calculation.name, error=finding.error
+        )
         return Failed(TerminalError("CALCULATION_FAILED", message), (failed,), consumed)
     context = run.context.with_facts(run.calculation.name, output_commit=finding.commit, output_blob=finding.blob)
     data = {"task": str(finding.task_id), "commit": finding.commit}
@@ -183,9 +192,12 @@ def _take(run: StepRun, finding: Finding, consumed: tuple[UUID, ...]) -> StepRes
 
 def _timed_out(run: StepRun, task: CalculationTask, consumed: tuple[UUID, ...]) -> Failed:
     seconds = round(run.calculation.deadline_s)
-    message = (
-        f"No result of {run.calculation.name} within {seconds} s. See whether a worker serves the queue "
-        f"{task.queue}, then retry: a result that came late is taken first."
+    message = say(
+        "No result of {calculation} within {seconds} s. See whether a worker serves the queue {queue}, then retry: a result "
+        "that came late is taken first.",
+        calculation=run.calculation.name,
+        seconds=seconds,
+        queue=task.queue,
     )
     error = TerminalError("CALCULATION_TIMED_OUT", message)
     return Failed(error, (TaskChange(task.id, TaskStatus.TIMED_OUT, finished=True, error=message),), consumed)
@@ -209,7 +221,9 @@ async def sync_result(run: StepRun) -> Advanced:
         raise output_changed(task.output_file, task.branch)
     document = documents.parse(file)
     if not isinstance(document, dict):
-        raise TerminalError("INVALID_DOCUMENT", f"{task.output_file} is not a JSON object.")
+        raise TerminalError(
+            "INVALID_DOCUMENT", say("{output_file} is not a JSON object.", output_file=task.output_file)
+        )
     context = replace(run.context, head=branch.head).with_facts(
         run.calculation.name, output_blob=file.blob_id, output_commit=accepted
     )

@@ -23,6 +23,7 @@ from sagas.steps.merge_requests import find_own, merge_request_to_json
 from sagas.steps.run import StepRun
 from sagas.steps.tasks import live_tasks, revoke
 from sagas.store import tasks
+from sagas.texts import say
 
 
 async def cancel(run: StepRun) -> StepResult:
@@ -107,7 +108,7 @@ async def _undo_next(run: StepRun) -> Compensated | None:
     merge_request = run.context.merge_request
     if merge_request is not None and merge_request.get("created") and not merge_request.get("undone"):
         kept = {**merge_request, "undone": "REFUSED"}
-        reason = "a merge request is not closed by the service: close it by hand where it is not wanted"
+        reason = say("a merge request is not closed by the service: close it by hand where it is not wanted")
         data = {"mergeRequest": merge_request["webUrl"], "reason": reason}
         return Compensated(replace(run.context, merge_request=kept), EventType.UNDO_REFUSED, data)
     return None
@@ -128,7 +129,7 @@ async def _undo(run: StepRun, commit: Mapping[str, Any]) -> CommitSha:
     path, effect = str(commit["path"]), f"undo:{commit['state']}/{commit['visit']}"
     branch = await run.forge.branch(run.project, run.saga.branch)
     if branch is None:
-        raise TerminalError("BRANCH_DELETED", "the branch is gone")
+        raise TerminalError("BRANCH_DELETED", say("the branch is gone"))
     own = await run.forge.find_own_commit(
         run.project,
         branch=run.saga.branch,
@@ -140,7 +141,7 @@ async def _undo(run: StepRun, commit: Mapping[str, Any]) -> CommitSha:
         return own.sha
     file = await run.forge.get_file_content(run.project, path, ref=branch.head)
     if file is None or file.blob_id != commit["blob"]:
-        raise TerminalError("INPUT_CHANGED", "the file was changed by others since")
+        raise TerminalError("INPUT_CHANGED", say("the file was changed by others since"))
     change = await _inverse(run, commit, file)
     write = partial(
         run.forge.create_commit,
@@ -159,11 +160,11 @@ async def _inverse(run: StepRun, commit: Mapping[str, Any], file: File) -> FileC
         return FileChange(ChangeKind.DELETE, path, last_commit_id=file.last_commit_id)
     before = await run.forge.get_file_content(run.project, path, ref=CommitSha(str(commit["parent"])))
     if before is None or before.blob_id != commit["previousBlob"]:
-        raise TerminalError("BRANCH_REWRITTEN", "what the file held before cannot be read any more")
+        raise TerminalError("BRANCH_REWRITTEN", say("what the file held before cannot be read any more"))
     try:
         content = before.content.decode()
     except UnicodeDecodeError as broken:
-        reason = "the file held something else than UTF-8 text before; restore it from git by hand"
+        reason = say("the file held something else than UTF-8 text before; restore it from git by hand")
         raise TerminalError("INVALID_DOCUMENT", reason) from broken
     return FileChange(ChangeKind.UPDATE, path, content, file.last_commit_id)
 
@@ -186,13 +187,13 @@ async def _undo_branch(run: StepRun) -> Compensated:
     try:
         branch = await run.forge.branch(run.project, run.saga.branch)
         if branch is None:
-            return Compensated(context, EventType.UNDONE, {**data, "reason": "it was gone already"})
+            return Compensated(context, EventType.UNDONE, {**data, "reason": say("it was gone already")})
         if not await _is_own(run):
-            reason = "somebody else has committed to it"
+            reason = say("somebody else has committed to it")
             return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": reason})
         wanted = await run.forge.merge_requests(run.project, source_branch=run.saga.branch, state="opened")
         if wanted:
-            reason = f"its merge request is open: {wanted[0].web_url}"
+            reason = say("its merge request is open: {url}", url=wanted[0].web_url or "")
             return Compensated(context, EventType.UNDO_REFUSED, {**data, "reason": reason})
         await run.write("gitlab.delete_branch", lambda: run.forge.delete_branch(run.project, run.saga.branch))
     except TerminalError as refusal:

@@ -21,6 +21,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from sagas.errors import RetryableError, UnknownOutcomeError
 from sagas.faults import crash_point
+from sagas.texts import say
 
 T = TypeVar("T")
 _CLOSE_S = 5.0
@@ -248,13 +249,16 @@ def in_doubt() -> UnknownOutcomeError:
     """The error of a command whose COMMIT was sent, and whose answer the database never gave."""
     return UnknownOutcomeError(
         "DATABASE_UNAVAILABLE",
-        "The service's database went away before it confirmed; the request may have been accepted. Look, or send it "
-        "again with the same idempotency key.",
+        say(
+            "The service's database went away before it confirmed; the request may have been accepted. Look, "
+            "or send it again with the same idempotency key."
+        ),
     )
 
 
 def database_unavailable() -> RetryableError:
     """The error of a command that found no database."""
     return RetryableError(
-        "DATABASE_UNAVAILABLE", "The service's database does not answer; nothing was changed. Try again in a moment."
+        "DATABASE_UNAVAILABLE",
+        say("The service's database does not answer; nothing was changed. Try again in a moment."),
     )

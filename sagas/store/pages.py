@@ -9,6 +9,7 @@ from typing import Generic, Self, TypeVar
 from uuid import UUID
 
 from sagas.errors import RefusalCode, refused
+from sagas.texts import say
 
 T = TypeVar("T")
 K = TypeVar("K")
@@ -98,7 +99,7 @@ class Window(Generic[K]):
         size = first if first is not None else last
         if size is None or size < 1 or (first is not None and last is not None):
             argument = "last" if last is not None else "first"
-            raise refused(RefusalCode.INVALID_INPUT, "Give either `first` or `last`, 1 or more.", argument)
+            raise refused(RefusalCode.INVALID_INPUT, say("Give either `first` or `last`, 1 or more."), argument)
         return cls(
             size=size,
             from_end=first is None,
@@ -145,6 +146,9 @@ def _decode(cursor: str) -> str:
 def _malformed(argument: str) -> Exception:
     return refused(
         RefusalCode.INVALID_INPUT,
-        f"Argument `{argument}` is not a cursor of this list; take one from an edge or from pageInfo.",
+        say(
+            "Argument `{argument}` is not a cursor of this list; take one from an edge or from pageInfo.",
+            argument=argument,
+        ),
         argument,
     )

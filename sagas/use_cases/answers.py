@@ -8,6 +8,7 @@ from sagas.models import Saga
 from sagas.store import commands, idempotency
 from sagas.store.database import Connection
 from sagas.store.idempotency import Known, Request
+from sagas.texts import say
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ def refuse_other_input(known: Known, request: Request) -> None:
     if known.input_hash != request.input_hash:
         raise refused(
             RefusalCode.IDEMPOTENCY_CONFLICT,
-            "This idempotency key was used before with other input. Use a new key for a new request.",
+            say("This idempotency key was used before with other input. Use a new key for a new request."),
             "idempotencyKey",
         )
 
@@ -54,6 +55,6 @@ def used_at_the_same_moment() -> RefusedError:
     """The refusal of a key that another request was faster with."""
     return refused(
         RefusalCode.IDEMPOTENCY_CONFLICT,
-        "This idempotency key was used at the same moment for another saga. Use a new key.",
+        say("This idempotency key was used at the same moment for another saga. Use a new key."),
         "idempotencyKey",
     )

@@ -18,6 +18,7 @@ from sagas.store import commands, drafts, idempotency, journal
 from sagas.store.database import Connection
 from sagas.store.drafts import Submission
 from sagas.store.idempotency import Known, Request
+from sagas.texts import say
 from sagas.use_cases.answers import Answer, keep_keys, refuse_other_input
 
 
@@ -183,7 +184,13 @@ def _busy(live: Saga, shared: list[str]) -> RefusedError:
     files = ", ".join(shared)
     return refused(
         RefusalCode.BRANCH_BUSY,
-        f"Another calculation ({live.definition_name}, saga {live.id}) is at work on {live.branch} with the files of "
-        f"{files}. Wait until it ends, or cancel it.",
+        say(
+            "Another calculation ({definition}, saga {saga}) is at work on {branch} with the files of "
+            "{files}. Wait until it ends, or cancel it.",
+            definition=live.definition_name,
+            saga=str(live.id),
+            branch=live.branch,
+            files=files,
+        ),
         "branch",
     )

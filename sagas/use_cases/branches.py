@@ -9,6 +9,7 @@ from sagas.errors import RefusalCode, refused
 from sagas.ids import CommitSha
 from sagas.ports import AccessLevel, Branch, Issue, Project
 from sagas.store import commands
+from sagas.texts import say
 from sagas.use_cases.desk import Desk, not_found, refuse_unstorable
 
 _LONGEST_SLUG = 60
@@ -43,9 +44,9 @@ async def choose_branch(
     """
     refuse_unstorable(branch, "branch")
     if branch is None and issue_iid is None:
-        raise refused(RefusalCode.INVALID_INPUT, "Give an issue's number, a branch, or both.", "issueIid")
+        raise refused(RefusalCode.INVALID_INPUT, say("Give an issue's number, a branch, or both."), "issueIid")
     if project.default_branch is None:
-        raise refused(RefusalCode.INVALID_INPUT, "The project has no commit yet.", "projectPath")
+        raise refused(RefusalCode.INVALID_INPUT, say("The project has no commit yet."), "projectPath")
     issue = None
     if issue_iid is not None:
         issue = await desk.forge.issue(project.id, issue_iid)
@@ -62,12 +63,15 @@ async def _given(desk: Desk, project: Project, level: AccessLevel, name: str) ->
     if name == project.default_branch:
         raise refused(
             RefusalCode.INVALID_INPUT,
-            f"{name} is the default branch; calculations work on a branch of their own, such as issue/42-new-tubes.",
+            say(
+                "{name} is the default branch; calculations work on a branch of their own, such as issue/42-new-tubes.",
+                name=name,
+            ),
             "branch",
         )
     found = await desk.forge.branch(project.id, name) if 0 < len(name) <= 255 else None
     if found is None:
-        raise refused(RefusalCode.NOT_FOUND, f"The project has no branch {name[:255]!r}.", "branch")
+        raise refused(RefusalCode.NOT_FOUND, say("The project has no branch {name!r}.", name=name[:255]), "branch")
     _may_push(found, level)
     return WorkBranch(found.name, found.head, missing=False)
 
@@ -83,23 +87,29 @@ async def _of_issue(desk: Desk, project: Project, level: AccessLevel, issue: Iss
     if len(candidates) > 1:
         names = ", ".join(candidate.name for candidate in candidates)
         raise refused(
-            RefusalCode.INVALID_INPUT, f"Issue {issue.iid} has several branches: {names}. Name one.", "branch"
+            RefusalCode.INVALID_INPUT,
+            say("Issue {iid} has several branches: {names}. Name one.", iid=issue.iid, names=names),
+            "branch",
         )
     if candidates:
         _may_push(candidates[0], level)
         return WorkBranch(candidates[0].name, candidates[0].head, missing=False)
     default = await desk.forge.branch(project.id, project.default_branch or "")
     if default is None:
-        raise refused(RefusalCode.INVALID_INPUT, "The project's default branch is gone.", "projectPath")
+        raise refused(RefusalCode.INVALID_INPUT, say("The project's default branch is gone."), "projectPath")
     return WorkBranch(issue_branch_name(issue), default.head, missing=True)
 
 
 def _may_push(branch: Branch, level: AccessLevel) -> None:
     if branch.protected and not branch.developers_can_push and level < AccessLevel.MAINTAINER:
         raise refused(
-            RefusalCode.FORBIDDEN, f"The branch {branch.name} is protected; you may not push to it.", "branch"
+            RefusalCode.FORBIDDEN,
+            say("The branch {name} is protected; you may not push to it.", name=branch.name),
+            "branch",
         )
     if not branch.can_push:
         raise refused(
-            RefusalCode.FORBIDDEN, f"The service's own user may not push to the branch {branch.name}.", "branch"
+            RefusalCode.FORBIDDEN,
+            say("The service's own user may not push to the branch {name}.", name=branch.name),
+            "branch",
         )

@@ -17,6 +17,7 @@ from sagas.steps.run import user_to_json
 from sagas.store import drafts
 from sagas.store.commands import Asked, Facts, Locked
 from sagas.store.drafts import Submission
+from sagas.texts import say
 from sagas.use_cases.answers import Answer
 from sagas.use_cases.deciding import Command, Decision
 from sagas.use_cases.desk import Desk, hash_of, not_found, refuse_unstorable, refusing_gitlab, request
@@ -100,7 +101,7 @@ async def retry(
         saga = locked.saga
         _expect_unmoved(saga, expected_version, facts)
         if saga.status is not SagaStatus.FAILED:
-            raise _wrong_state(saga, "Only a failed saga can be retried.")
+            raise _wrong_state(saga, say("Only a failed saga can be retried."))
         change = Change(saga, definition, locked.now)
         if from_step is None or from_step == saga.state:
             change.retry(_name(user))
@@ -109,7 +110,11 @@ async def retry(
             allowed = ", ".join([saga.state, *definition.retry_targets(saga.state)])
             raise refused(
                 RefusalCode.INVALID_INPUT,
-                f"{from_step} is no step to go back to from here; there are: {allowed}.",
+                say(
+                    "{from_step} is no step to go back to from here; there are: {allowed}.",
+                    from_step=from_step,
+                    allowed=allowed,
+                ),
                 "fromStep",
             )
         change.move(back_to(from_step), EventType.RETRIED, actor=_name(user), data={"fromStep": from_step}, draft=draft)
@@ -130,7 +135,7 @@ async def pause(
             return None
         _expect_unmoved(saga, expected_version, facts)
         if saga.status not in PAUSABLE:
-            raise _wrong_state(saga, "Only a saga that runs or waits can be paused.")
+            raise _wrong_state(saga, say("Only a saga that runs or waits can be paused."))
         change = Change(saga, definition, locked.now)
         if saga.lease_token is None:
             change.pause(_name(user))
@@ -151,7 +156,7 @@ async def resume(
         saga = locked.saga
         _expect_unmoved(saga, expected_version, facts)
         if saga.status is not SagaStatus.PAUSED and saga.wanted is not Wanted.PAUSE:
-            raise _wrong_state(saga, "Only a paused saga can be resumed.")
+            raise _wrong_state(saga, say("Only a paused saga can be resumed."))
         change = Change(saga, definition, locked.now)
         change.resume(_name(user))
         return Decision(change)
@@ -173,7 +178,9 @@ async def cancel(
     refuse_unstorable(reason, "reason")
     if reason is not None and len(reason) > 1000:
         raise refused(
-            RefusalCode.INVALID_INPUT, f"A reason has up to 1000 characters, this one {len(reason)}.", "reason"
+            RefusalCode.INVALID_INPUT,
+            say("A reason has up to 1000 characters, this one {length}.", length=len(reason)),
+            "reason",
         )
     asked = request(user, "cancelSaga", idempotency_key, str(saga_id), compensate, reason)
 
@@ -183,7 +190,7 @@ async def cancel(
             return None
         _expect_unmoved(saga, expected_version, facts)
         if saga.status is SagaStatus.COMPLETED:
-            raise _wrong_state(saga, "A completed saga cannot be cancelled.")
+            raise _wrong_state(saga, say("A completed saga cannot be cancelled."))
         change = Change(saga, definition, locked.now)
         wanted: dict[str, Any] = {"actor": _name(user), "compensate": compensate, "reason": reason}
         change.cancel(wanted)
@@ -218,7 +225,7 @@ def _checked(calculation: Calculation, values: Json) -> dict[str, Any]:
     if problems:
         raise RefusedError(*problems)
     if not isinstance(values, dict):
-        raise RefusedError(Problem(RefusalCode.INVALID_INPUT, "The values must be a JSON object.", ("values",)))
+        raise RefusedError(Problem(RefusalCode.INVALID_INPUT, say("The values must be a JSON object."), ("values",)))
     return dict(values)
 
 
@@ -257,7 +264,13 @@ def _expect(saga: Saga, expected: int | None, changed_at: int) -> None:
         return
     raise refused(
         RefusalCode.VERSION_CONFLICT,
-        f"You saw version {expected}, but the form has changed at version {changed_at} (now {saga.version}). Look at it again.",
+        say(
+            "You saw version {expected}, but the form has changed at version {changed_at} (now {version}). "
+            "Look at it again.",
+            expected=expected,
+            changed_at=changed_at,
+            version=saga.version,
+        ),
         "expectedVersion",
     )
 
@@ -268,8 +281,13 @@ def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected > saga.version or facts.left:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
-            f"You saw version {expected}, but the saga has left the step it was in then: it is in {saga.state} now "
-            f"(version {saga.version}). Look at it again.",
+            say(
+                "You saw version {expected}, but the saga has left the step it was in then: it is in {state} now "
+                "(version {version}). Look at it again.",
+                expected=expected,
+                state=saga.state,
+                version=saga.version,
+            ),
             "expectedVersion",
         )
 
@@ -280,19 +298,34 @@ def _expect_unmoved(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected > saga.version or facts.moved:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
-            f"You saw version {expected}, but the saga has moved on to version {saga.version}. Look at it again.",
+            say(
+                "You saw version {expected}, but the saga has moved on to version {version}. Look at it again.",
+                expected=expected,
+                version=saga.version,
+            ),
             "expectedVersion",
         )
 
 
 def _wrong_step(saga: Saga, step: str) -> RefusedError:
     return refused(
-        RefusalCode.WRONG_STATE, f"The saga does not wait for {step}: it is {saga.status} in {saga.state}.", "step"
+        RefusalCode.WRONG_STATE,
+        say(
+            "The saga does not wait for {step}: it is {status} in {state}.",
+            step=step,
+            status=saga.status,
+            state=saga.state,
+        ),
+        "step",
     )
 
 
 def _wrong_state(saga: Saga, rule: str) -> RefusedError:
-    return refused(RefusalCode.WRONG_STATE, f"{rule} This one is {saga.status} in {saga.state}.", "sagaId")
+    return refused(
+        RefusalCode.WRONG_STATE,
+        say("{rule} This one is {status} in {state}.", rule=rule, status=saga.status, state=saga.state),
+        "sagaId",
+    )
 
 
 def _name(user: User) -> str:

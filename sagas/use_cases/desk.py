@@ -20,6 +20,7 @@ from sagas.store import commands
 from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
 from sagas.store.idempotency import Request
+from sagas.texts import say
 from sagas.use_cases.answers import Answer, known_answer
 from sagas.use_cases.births import Bearing, Start
 from sagas.use_cases.deciding import Command, Commanding
@@ -93,13 +94,19 @@ class Desk:
         if rights.level < AccessLevel.DEVELOPER:
             raise refused(
                 RefusalCode.FORBIDDEN,
-                "You can read this project, but starting or changing a calculation needs the role Developer or more.",
+                say(
+                    "You can read this project, but starting or changing a calculation needs the role Developer or "
+                    "more."
+                ),
                 *path,
             )
         if user.read_only:
             raise refused(
                 RefusalCode.FORBIDDEN,
-                "Your token may only read (scope `read_api`); starting or changing a calculation needs the scope `api`.",
+                say(
+                    "Your token may only read (scope `read_api`); starting or changing a calculation needs the scope "
+                    "`api`."
+                ),
                 *path,
             )
         return rights.level
@@ -131,24 +138,28 @@ class Desk:
 def not_found(path: Sequence[str]) -> RefusedError:
     """The refusal of a thing that is not there, or that the user may not see: nobody can tell the two apart."""
     return refused(
-        RefusalCode.NOT_FOUND, f"There is no such {_THINGS.get(path[-1], 'thing')}, or you cannot see it.", *path
+        RefusalCode.NOT_FOUND,
+        say("There is no such {thing}, or you cannot see it.", thing=_THINGS.get(path[-1], say("thing"))),
+        *path,
     )
 
 
 _THINGS = {
-    "projectPath": "project",
-    "sagaId": "saga",
-    "issueIid": "issue",
-    "branch": "branch",
-    "sourceBranch": "branch",
-    "targetBranch": "branch",
+    "projectPath": say("project"),
+    "sagaId": say("saga"),
+    "issueIid": say("issue"),
+    "branch": say("branch"),
+    "sourceBranch": say("branch"),
+    "targetBranch": say("branch"),
 }
 
 
 def refuse_unstorable(text: str | None, field: str) -> None:
     """Raise RefusedError(INVALID_INPUT) for text that no column takes: with NUL, or half of a surrogate pair."""
     if text is not None and documents.storable(text, longest=len(text)) != text:
-        raise refused(RefusalCode.INVALID_INPUT, "The text contains NUL or half of a surrogate pair; remove it.", field)
+        raise refused(
+            RefusalCode.INVALID_INPUT, say("The text contains NUL or half of a surrogate pair; remove it."), field
+        )
 
 
 def request(user: User, mutation: str, key: str | None, *input_: Json) -> Request:
@@ -160,7 +171,7 @@ def request(user: User, mutation: str, key: str | None, *input_: Json) -> Reques
     if key is not None and not 1 <= len(key) <= 200:
         raise refused(
             RefusalCode.INVALID_INPUT,
-            f"An idempotency key has 1 to 200 characters; this one has {len(key)}.",
+            say("An idempotency key has 1 to 200 characters; this one has {length}.", length=len(key)),
             "idempotencyKey",
         )
     return Request(user.id, mutation, key, hash_of(list(input_)), uuid4())
@@ -181,7 +192,8 @@ async def refusing_gitlab() -> AsyncIterator[None]:
         if away.code == "DATABASE_UNAVAILABLE":
             raise
         raise refused(
-            RefusalCode.GITLAB_UNAVAILABLE, f"GitLab does not answer: {away.message} Nothing was started; try again."
+            RefusalCode.GITLAB_UNAVAILABLE,
+            say("GitLab does not answer: {message} Nothing was started; try again.", message=away.message),
         ) from away
     except TerminalError as denied:
         raise refused(RefusalCode.GITLAB_REJECTED, denied.message) from denied

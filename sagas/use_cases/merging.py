@@ -12,6 +12,7 @@ from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga, SagaStatus
 from sagas.ports import MergeRequest, Project, User
 from sagas.store import commands
+from sagas.texts import remembered, say
 from sagas.use_cases import commanding
 from sagas.use_cases.answers import Answer
 from sagas.use_cases.births import Birth
@@ -124,9 +125,15 @@ async def _live(desk: Desk, project: Project, source: str, target: str) -> Saga 
 async def _target(desk: Desk, project: Project, source: str, target: str | None) -> str:
     chosen = target or project.default_branch
     if chosen is None:
-        raise refused(RefusalCode.INVALID_INPUT, "The project has no default branch; name a target.", "targetBranch")
+        raise refused(
+            RefusalCode.INVALID_INPUT, say("The project has no default branch; name a target."), "targetBranch"
+        )
     if chosen == source:
-        raise refused(RefusalCode.INVALID_INPUT, f"Source and target are the same branch, {source}.", "sourceBranch")
+        raise refused(
+            RefusalCode.INVALID_INPUT,
+            say("Source and target are the same branch, {source}.", source=source),
+            "sourceBranch",
+        )
     if await desk.forge.branch(project.id, source) is None:
         raise not_found(("sourceBranch",))
     if await desk.forge.branch(project.id, chosen) is None:
@@ -138,17 +145,20 @@ def _check_texts(title: str | None, description: str | None) -> None:
     refuse_unstorable(title, "title")
     refuse_unstorable(description, "description")
     if title is not None and not 1 <= len(title.strip()) <= 255:
-        raise refused(RefusalCode.INVALID_INPUT, "A title has 1 to 255 characters.", "title")
+        raise refused(RefusalCode.INVALID_INPUT, say("A title has 1 to 255 characters."), "title")
     if title is not None and not title.isprintable():
         # GitLab may make it the subject of a merge commit: a second line could pass for a trailer of ours.
-        raise refused(RefusalCode.INVALID_INPUT, "A title is one line, without control characters.", "title")
+        raise refused(RefusalCode.INVALID_INPUT, say("A title is one line, without control characters."), "title")
     if description is not None and len(description) > 100_000:
-        raise refused(RefusalCode.INVALID_INPUT, "A description has up to 100000 characters.", "description")
+        raise refused(RefusalCode.INVALID_INPUT, say("A description has up to 100000 characters."), "description")
     if description is not None and (command := _QUICK_ACTION.search(description)):
         raise refused(
             RefusalCode.INVALID_INPUT,
-            f"The line {command.group().strip()[:80]!r} begins with a slash: GitLab would carry it out as a command, with "
-            "the rights of this service. Put something before it.",
+            say(
+                "The line {line!r} begins with a slash: GitLab would carry it out as a command, with the rights "
+                "of this service. Put something before it.",
+                line=command.group().strip()[:80],
+            ),
             "description",
         )
 
@@ -191,11 +201,13 @@ async def _opened(desk: Desk, answer: Answer, user: User) -> MergeRequestAnswer:
         return MergeRequestAnswer(now, created=answer.created and bool(stored.get("created")))
     error = saga.error or {}
     if saga.status is SagaStatus.FAILED:
-        raise refused(RefusalCode.GITLAB_REJECTED, str(error.get("message", "GitLab refused the merge request.")))
+        raise refused(RefusalCode.GITLAB_REJECTED, remembered(error, "message"))
     raise refused(
         RefusalCode.GITLAB_UNAVAILABLE,
-        "The merge request was accepted and is being opened, but GitLab does not answer yet. Ask again: it is not "
-        "opened twice.",
+        say(
+            "The merge request was accepted and is being opened, but GitLab does not answer yet. Ask again: "
+            "it is not opened twice."
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from sagas.ports import Json, Project, User
 from sagas.results import NewDraft
 from sagas.steps import documents
 from sagas.store.idempotency import Request
+from sagas.texts import say
 from sagas.use_cases.answers import Answer
 from sagas.use_cases.births import Birth, GivenInput, Start
 from sagas.use_cases.branches import WorkBranch, choose_branch
@@ -67,12 +68,16 @@ async def run_calculation(
     if calculation not in desk.catalogue.names:
         known = ", ".join(desk.catalogue.names)
         raise refused(
-            RefusalCode.INVALID_INPUT, f"There is no calculation {calculation!r}; there are: {known}.", "calculation"
+            RefusalCode.INVALID_INPUT,
+            say("There is no calculation {calculation!r}; there are: {known}.", calculation=calculation, known=known),
+            "calculation",
         )
     entry = desk.catalogue.calculation(calculation)
     problems = entry.validate(values)
     if not isinstance(values, dict):
-        problems = problems or [Problem(RefusalCode.INVALID_INPUT, "The values must be a JSON object.", ("values",))]
+        problems = problems or [
+            Problem(RefusalCode.INVALID_INPUT, say("The values must be a JSON object."), ("values",))
+        ]
     if problems:
         raise RefusedError(*problems)
     asked = request(user, "runCalculation", idempotency_key, project_path, issue_iid, branch, calculation, values)
@@ -121,13 +126,19 @@ async def _refuse_unusable_input(desk: Desk, project: Project, work: WorkBranch)
     where = "the default branch, which the issue's branch is made from," if work.missing else f"the branch {work.name}"
     path = "issueIid" if work.missing else "branch"
     if file is None:
-        raise refused(RefusalCode.NOT_FOUND, f"{name} is not on {where}, so there is nothing to calculate from.", path)
+        raise refused(
+            RefusalCode.NOT_FOUND,
+            say("{name} is not on {where}, so there is nothing to calculate from.", name=name, where=where),
+            path,
+        )
     try:
         document = documents.parse(file)
     except TerminalError as broken:
         raise refused(RefusalCode.INVALID_INPUT, broken.message, path) from broken
     if not isinstance(document, dict):
-        raise refused(RefusalCode.INVALID_INPUT, f"{name} on {where} must be a JSON object.", path)
+        raise refused(
+            RefusalCode.INVALID_INPUT, say("{name} on {where} must be a JSON object.", name=name, where=where), path
+        )
 
 
 async def _present(desk: Desk, project: Project, work: WorkBranch, path: str) -> NewDraft:

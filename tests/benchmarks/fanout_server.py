@@ -23,8 +23,11 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from app.live import Hub
 from app.server import server_config
+from schema.limits import Limits
 from tests.app.api import serving
 from tests.world import new_world
+
+ONE_USER_WITH_MANY = Limits(subscriptions_per_user=1_000_000, rate=1_000_000)
 
 
 @asynccontextmanager
@@ -34,7 +37,7 @@ async def product(url: str) -> AsyncIterator[ASGIApp]:
         hub, announcer = Hub(broadcast, world.database), BroadcastAnnouncer(broadcast)
         await hub.start()
         try:
-            async with serving(world, engine=False, hub=hub, announcer=announcer) as api:
+            async with serving(world, engine=False, hub=hub, announcer=announcer, limits=ONE_USER_WITH_MANY) as api:
                 yield api.app
         finally:
             await announcer.aclose()
