@@ -7,7 +7,7 @@ the database, so an engine may be killed at any instruction.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -78,14 +78,22 @@ class Engine:
         self._stopping = asyncio.Event()
         self._driving: dict[asyncio.Task[None], Held] = {}
         self._full = False
+        self._named: set[SagaId] = set()
+        """Sagas of which somebody told: claiming these by their keys reads no index of due ones, however full of
+        dead entries it may be. Those of which nobody told are found by the next poll."""
+        self._look_for_any = True
+        self._next_poll = 0.0
 
-    def kick(self) -> None:
-        """There is something to do: look now instead of at the next poll."""
+    def kick(self, sagas: Iterable[SagaId] = ()) -> None:
+        """There is something to do now; with these sagas, where they are known."""
+        named = frozenset(sagas)
+        self._named |= named
+        self._look_for_any |= not named
         self._news.set()
 
     def kick_all(self) -> None:
         """Something changed outside: look for due sagas and for waiting ones."""
-        self._news.set()
+        self.kick()
         self._watcher.kick()
 
     async def run(self) -> None:
@@ -120,7 +128,7 @@ class Engine:
             for saga in claimed:
                 self._start(saga)
             # There may be more, for which a step must end first.
-            self._full = len(claimed) >= free
+            self._full = len(claimed) >= free or bool(self._named)
             if self._full and len(self._driving) < self._settings.concurrency:
                 await asyncio.sleep(0)
                 continue
@@ -129,13 +137,20 @@ class Engine:
                     await self._news.wait()
 
     async def _claim(self, limit: int) -> list[Saga]:
+        began = asyncio.get_running_loop().time()
+        any_due = self._look_for_any or began >= self._next_poll
+        named = None if any_due else [self._named.pop() for _ in range(min(limit, len(self._named)))]
+        self._look_for_any = False
         try:
-            taking = claims.Claim(limit=limit, lease=self._settings.lease)
+            taking = claims.Claim(limit=limit, lease=self._settings.lease, among=named)
             return await self._tools.database.run(taking, point="claim", single=True)
         except RetryableError:
             logger.warning("the database does not answer; claiming again in a moment")
         except Exception:
             logger.exception("claiming broke; claiming again in a moment")
+        finally:
+            if any_due:
+                self._next_poll = began + self._settings.poll_every.total_seconds()
         return []
 
     def _start(self, saga: Saga) -> None:
@@ -166,7 +181,7 @@ class Engine:
                 if not change.keep_lease:
                     if saga.due_at is not None and saga.due_at <= change.now:
                         # News came while the step ran.
-                        self.kick()
+                        self.kick([held.saga_id])
                     return
                 if self._stopping.is_set():
                     await self._release([held])
@@ -253,8 +268,8 @@ class Engine:
         # What this process announces itself, its engine knows.
         async with feed.watch(elsewhere=True) as watch:
             while True:
-                await watch.changed()
-                self.kick_all()
+                self.kick(await watch.changed() or ())
+                self._watcher.kick()
 
 
 async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:

@@ -7,7 +7,7 @@ held against GitLab (NF-ORCH-3): what others have changed stops it with an error
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
@@ -56,7 +56,7 @@ class Watcher:
         definitions: DefinitionStore,
         announcer: Announcer,
         *,
-        wake: Callable[[], None],
+        wake: Callable[[Iterable[SagaId]], None],
         at_once: int,
         sure: timedelta = SURE,
     ) -> None:
@@ -143,7 +143,7 @@ class Watcher:
             point="signal",
         )
         if told:
-            self._wake()
+            self._wake([SagaId(saga.id)])
 
     async def _look_at_form(self, saga: Saga, definition: SagaDefinition) -> None:
         calculation = _calculation(definition, saga)

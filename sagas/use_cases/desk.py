@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -29,8 +29,8 @@ from sagas.use_cases.deciding import Command, Commanding
 class Waker(Protocol):
     """An engine of this process."""
 
-    def kick(self) -> None:
-        """Look for due sagas now."""
+    def kick(self, sagas: Iterable[SagaId] = ()) -> None:
+        """Something is due now: these sagas, where they are known."""
 
     def kick_all(self) -> None:
         """Look for due sagas now, and after waiting ones."""
@@ -81,7 +81,7 @@ class Desk:
             if outside:
                 waker.kick_all()
             else:
-                waker.kick()
+                waker.kick([hint.saga_id for hint in hints])
 
     async def may_write(self, user: User, project: ProjectId, *path: str, sees_code: bool = False) -> AccessLevel:
         """The user's level, which is Developer or more.

@@ -1,6 +1,7 @@
 """Tables as they are after a long time: rows copied within the server from one that the service made itself."""
 
 import asyncpg
+from sqlalchemy import make_url
 
 from sagas.change import COLUMNS
 from sagas.store.database import plain_url
@@ -51,3 +52,11 @@ async def ask(url: str, question: str, *values: object) -> int:
         return int(await connection.fetchval(question, *values, timeout=600))
     finally:
         await connection.close()
+
+
+async def sibling(url: str) -> str:
+    """The URL of a second, empty database on the same server."""
+    connection = await asyncpg.connect(plain_url(url))
+    await connection.execute("CREATE DATABASE beside")
+    await connection.close()
+    return make_url(url).set(database="beside").render_as_string(hide_password=False)

@@ -22,7 +22,7 @@ async def measure(url: str, given: Options) -> list[Measure]:
         bare.append(await floors.latencies_ms(url, times=given.sagas, commits=COMMITS))
         async with service(url) as product:
             branch = product.branch(1)
-            ours.append([await _one(product, branch) for _ in range(given.sagas)])
+            ours.append([await one(product, branch) for _ in range(given.sagas)])
     found = []
     for metric, share in (("p50_ms", 0.5), ("p99_ms", 0.99)):
         values = [percentile(each, share) for each in ours]
@@ -31,7 +31,8 @@ async def measure(url: str, given: Options) -> list[Measure]:
     return found
 
 
-async def _one(product: Service, branch: str) -> float:
+async def one(product: Service, branch: str) -> float:
+    """Milliseconds from one saga's input to its next step."""
     saga_id = await product.start(branch)
     await product.versions.reached(saga_id, WAITING)
     async with product.hub.watch(saga_id) as subscription:

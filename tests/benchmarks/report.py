@@ -31,6 +31,8 @@ class Options:
     sagas: int
     in_flight: int
     rounds: int
+    scale: int = 0
+    """How many finished sagas lie in the tables."""
 
 
 def more_is_better(benchmark: str, metric: str, values: Sequence[float], unit: str, floors: Sequence[float]) -> Measure:
@@ -58,15 +60,19 @@ def percentile(values: Sequence[float], share: float) -> float:
     return ordered[min(len(ordered) - 1, max(0, -int(-share * len(ordered) // 1) - 1))]
 
 
-def options(description: str, *, sagas: int, in_flight: int = 64, rounds: int = 3) -> tuple[Options, bool]:
+def options(
+    description: str, *, sagas: int, in_flight: int = 64, rounds: int = 3, scale: int | None = None
+) -> tuple[Options, bool]:
     """The command line's options, and whether JSON is wanted; a number below 1 is refused."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument("--sagas", type=_positive, default=sagas, help="per round (default: %(default)s)")
     parser.add_argument("--in-flight", type=_positive, default=in_flight, help="at once (default: %(default)s)")
     parser.add_argument("--rounds", type=_positive, default=rounds, help="interleaved with the floors' own")
+    if scale is not None:
+        parser.add_argument("--scale", type=_positive, default=scale, help="finished sagas (default: %(default)s)")
     given = parser.parse_args()
-    return Options(given.sagas, given.in_flight, given.rounds), given.json
+    return Options(given.sagas, given.in_flight, given.rounds, getattr(given, "scale", 0)), given.json
 
 
 def _positive(text: str) -> int:

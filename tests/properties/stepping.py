@@ -82,7 +82,7 @@ class Stepper:
             self.world.tools,
             self.world.definitions,
             self.world.announcer,
-            wake=lambda: None,
+            wake=lambda _: None,
             at_once=8,
             sure=timedelta(0),
         )

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from sagas.store.claims import CLAIM
+from sagas.store.claims import CLAIM, CLAIM_NAMED
 from sagas.store.feed import FEED
 from sagas.store.standing import DUE, LIVE, OUTBOX
 from sagas.store.stuck import COUNTS, STUCK
@@ -61,6 +61,15 @@ async def plan(connection: asyncpg.Connection, statement: str, *arguments: objec
 async def test_a_claim_reads_the_partial_index_of_due_sagas_and_never_the_table(crowded: asyncpg.Connection) -> None:
     nodes = await plan(crowded, CLAIM, 32, timedelta(seconds=6), uuid4())
     assert any(node.get("Index Name") == "ix_saga_due" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+
+
+async def test_a_claim_of_named_sagas_reads_neither_the_table_nor_the_index_of_due_ones(
+    crowded: asyncpg.Connection,
+) -> None:
+    ids = await crowded.fetchval("SELECT array_agg(id) FROM (SELECT id FROM saga WHERE due_at IS NOT NULL LIMIT 5) t")
+    nodes = await plan(crowded, CLAIM_NAMED, 32, timedelta(seconds=6), uuid4(), ids)
+    assert {node.get("Index Name") for node in nodes} - {None} == {"pk_saga"}
     assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
 
 
