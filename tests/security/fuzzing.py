@@ -114,8 +114,14 @@ class Fuzzer:
     def _judged(self, response: httpx.Response) -> Complaint | None:
         if response.status_code >= 500:
             return f"{response.status_code}: {response.text[:300]}"
-        answer = response.json()
-        return _unlabelled(answer.get("errors", ())) if isinstance(answer, dict) else f"no GraphQL answer: {answer!r}"
+        for text in _answers(response):
+            answer = json.loads(text)
+            complaint = (
+                _unlabelled(answer.get("errors", ())) if isinstance(answer, dict) else f"no answer: {text[:300]}"
+            )
+            if complaint is not None:
+                return complaint
+        return None
 
     def _call(self, case: Any) -> Complaint | None:
         response = case.call(base_url=self.service.url, headers=bearer(self.token))
@@ -165,6 +171,17 @@ HOSTILE = (
     "main",
     "HEAD",
 )
+
+
+def _answers(response: httpx.Response) -> list[str]:
+    """The GraphQL answers in a response: one, or those of an event stream."""
+    if not response.headers["content-type"].startswith("text/event-stream"):
+        return [response.text]
+    return [
+        line.removeprefix("data:")
+        for line in response.text.splitlines()
+        if line.startswith("data:") and line[5:].strip()
+    ]
 
 
 def _strategies(schema: schemathesis.BaseSchema) -> list[Any]:

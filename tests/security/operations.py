@@ -203,7 +203,22 @@ SUBSCRIPTIONS = (
         _by("waiting"),
     ),
 )
+# What is the same for all readers is executed once for all of them; these are such.
+SHARED = (
+    Operation(
+        "sagaEvents, shared",
+        CODE,
+        "subscription ($id: ID!) { sagaEvents(sagaId: $id) { version type actor data saga { branch } } }",
+        _by("busy"),
+    ),
+    Operation(
+        "sagaUpdated, shared",
+        CODE,
+        "subscription ($id: ID!) { sagaUpdated(sagaId: $id) { version status branch tasks { result } } }",
+        _by("waiting"),
+    ),
+)
 FOLLOW = f"subscription ($filter: SagaFilter) {{ sagasUpdated(filter: $filter) {{ ...W }} }} {_WHOLE}"
 FOLLOWING = Operation("sagasUpdated", IDENTITY, FOLLOW, lambda _: {})
 
-ALL = (*QUERIES, *LISTS, *MUTATIONS, *SUBSCRIPTIONS, FOLLOWING)
+ALL = (*QUERIES, *LISTS, *MUTATIONS, *SUBSCRIPTIONS, *SHARED, FOLLOWING)

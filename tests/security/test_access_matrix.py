@@ -6,7 +6,7 @@ Who may not see a thing gets the very answer that he would get if it did not exi
 import json
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ from tests.security.operations import (
     LIST,
     MUTATIONS,
     QUERIES,
+    SHARED,
     SUBSCRIPTIONS,
     Operation,
     Variables,
@@ -162,7 +163,7 @@ def test_a_query_shows_what_one_may_see_and_hides_the_rest_as_if_it_were_not(
 @pytest.mark.parametrize("token", [None, "glpat-of-nobody"])
 def test_whoever_is_not_known_learns_nothing_at_all(service: LiveService, stage: Stage, token: str | None) -> None:
     for operation in ALL:
-        if operation in SUBSCRIPTIONS or operation.document == FOLLOW:
+        if operation.document.startswith("subscription"):
             continue
         told = []
         for target in (stage.own.target, stage.foreign.target, stage.open.target, stage.nothing):
@@ -330,8 +331,8 @@ def test_a_subscription_tells_what_one_may_see_and_ends_as_if_the_rest_were_not(
     service: LiveService, stage: Stage, role: str
 ) -> None:
     own, foreign, nothing = stage.own.target, stage.foreign.target, stage.nothing
-    with subscribed(service, stage.tokens[role]) as socket:
-        for operation in SUBSCRIPTIONS:
+    with listened_to_by_their_developers(service, stage), subscribed(service, stage.tokens[role]) as socket:
+        for operation in (*SUBSCRIPTIONS, *SHARED):
             unknown = without_names(json.dumps(first_word(socket, operation, nothing)), nothing)
             assert '"NOT_FOUND"' in unknown
             assert without_names(json.dumps(first_word(socket, operation, foreign)), foreign) == unknown
@@ -341,6 +342,45 @@ def test_a_subscription_tells_what_one_may_see_and_ends_as_if_the_rest_were_not(
                 assert "errors" not in mine["payload"]
             else:
                 assert without_names(json.dumps(mine), own) == unknown
+
+
+@contextmanager
+def listened_to_by_their_developers(service: LiveService, stage: Stage) -> Iterator[None]:
+    """Streams that could be joined by others who ask the same."""
+    with ExitStack() as stack:
+        for plant in (stage.own, stage.foreign):
+            socket = stack.enter_context(subscribed(service, plant.tokens["developer"]))
+            for operation in SHARED:
+                subscribe(socket, operation.name, operation.document, operation.variables(plant.target))
+                while json.loads(socket.recv(timeout=30))["type"] != "next":
+                    pass
+        yield
+
+
+def first_event(service: LiveService, operation: Operation, target: Target, token: str | None) -> str:
+    """The first event of a subscription over server-sent events."""
+    asked = {"query": operation.document, "variables": operation.variables(target)}
+    headers = {"Accept": "text/event-stream", **bearer(token)}
+    with service.http.stream("POST", "/graphql", json=asked, headers=headers) as answer:
+        for line in answer.iter_lines():
+            if line.startswith("data:") and len(line) > len("data: "):
+                return line
+    return f"{answer.status_code}"
+
+
+def test_a_subscription_over_plain_http_tells_no_more(service: LiveService, stage: Stage) -> None:
+    own, foreign, nothing = stage.own.target, stage.foreign.target, stage.nothing
+    with listened_to_by_their_developers(service, stage):
+        for operation in (*SUBSCRIPTIONS, *SHARED):
+            assert '"UNAUTHENTICATED"' in first_event(service, operation, own, None)
+            for role in ROLES:
+                token = stage.tokens[role]
+                unknown = without_names(first_event(service, operation, nothing, token), nothing)
+                assert '"NOT_FOUND"' in unknown
+                assert without_names(first_event(service, operation, foreign, token), foreign) == unknown
+                mine = without_names(first_event(service, operation, own, token), own)
+                assert (mine != unknown) is (role in operation.needs.shown)
+                assert ('"errors"' not in mine) is (role in operation.needs.shown)
 
 
 def test_followers_hear_of_those_sagas_only_that_they_may_see(service: LiveService, stage: Stage) -> None:
