@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -67,6 +68,11 @@ async def running(script: str, **given: object) -> AsyncIterator[Script]:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def with_node(*command: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    """A command of Node's, run to its end there."""
+    return subprocess.run([_WITH_NODE, *command], cwd=cwd, capture_output=True, text=True, check=False)
 
 
 async def run(script: str, **given: object) -> list[Any]:

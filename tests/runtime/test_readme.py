@@ -22,6 +22,7 @@ DOCUMENTS = [
     "docs/deployment.md",
     "docs/operations.md",
     "docs/api.md",
+    "docs/frontend.md",
 ]
 
 
