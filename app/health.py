@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from app.cache import AnswerCache
 from app.migrate import current_revision, is_behind, newest_revision
 from app.services import Services
 
@@ -32,7 +33,9 @@ async def healthz() -> dict[str, str]:
 @router.get("/readyz", summary="Whether requests can be served, and which dependency is away")
 async def readyz(request: Request) -> Response:
     """503 without the database, else 200; `status` is `ready` or `degraded`."""
-    report = await readiness(request.app.state.services)
+    # However many ask at once, the dependencies are asked once: nobody need show a token here.
+    asking: AnswerCache[None, dict[str, Any]] = request.app.state.readiness
+    report = await asking.get(None, lambda: readiness(request.app.state.services))
     return JSONResponse(report, 503 if report["status"] == "unavailable" else 200)
 
 

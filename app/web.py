@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
 from app import explorer, health, rest, webhooks
+from app.cache import AnswerCache
 from app.graphql_http import PROTOCOLS, Router, media_type, request_context
 from app.graphql_ws import WebSocketHandler
 from app.http_limits import AnnouncedBody
@@ -61,6 +62,7 @@ def build_app(
             "auto_configure": False,
         },
     )
+    app.state.readiness = AnswerCache[None, object](ttl=0, size=1)
     graphql = Router(
         schema if telemetry is None else observed_schema(telemetry),
         graphql_ide="graphiql",

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -6,6 +7,7 @@ from app import explorer, health
 from sagas.errors import RetryableError
 from sagas.store.database import Database
 from tests.app.api import AnsweringForge, AnsweringPublisher, Api
+from tests.support import eventually
 
 
 async def test_a_service_whose_dependencies_answer_is_ready(api: Api) -> None:
@@ -69,3 +71,24 @@ async def test_the_pages_load_nothing_from_elsewhere(api: Api) -> None:
         elsewhere = path.read_text(encoding="utf-8").replace("http://www.w3.org/2000/svg", "")
         assert "https://" not in elsewhere
         assert "http://" not in elsewhere
+
+
+async def test_however_many_ask_at_once_the_dependencies_are_asked_once(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked, gate = 0, asyncio.Event()
+
+    async def version() -> str:
+        nonlocal asked
+        asked += 1
+        await gate.wait()
+        return "19.3.0"
+
+    monkeypatch.setattr(api.services.forge, "version", version)
+    crowd = [asyncio.create_task(api.http.get("/readyz")) for _ in range(50)]
+    await eventually(lambda: asked, what="the first question is asked")
+    gate.set()
+    assert {response.status_code for response in await asyncio.gather(*crowd)} == {200}
+    assert asked == 1
+    assert (await api.http.get("/readyz")).json()["status"] == "ready"
+    assert asked == 2, "an answer is not kept"
