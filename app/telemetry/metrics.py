@@ -5,7 +5,7 @@
 
 from collections.abc import Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, disable_created_metrics
 
 _FAST = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 _SLOW = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -16,6 +16,7 @@ class Metrics:
     """Counts and times; read by `app.telemetry.endpoint`."""
 
     def __init__(self, version: str) -> None:
+        disable_created_metrics()  # a time of birth beside every count: twice the series for nothing
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
         build = self._gauge("orchestrator_build_info", "Always 1; the label tells the release.", "version")

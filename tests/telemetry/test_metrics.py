@@ -37,6 +37,7 @@ async def test_operations_are_counted_by_name_and_outcome(api: Api, told: Told) 
     assert told.value("orchestrator_operation_errors_total", code="GRAPHQL_VALIDATION_FAILED") == 1
     assert told.value("orchestrator_operation_errors_total", code="GRAPHQL_PARSE_FAILED") == 1
     assert told.value("orchestrator_operation_duration_seconds_count", type="query", operation="Me") == 2
+    assert "_created" not in told.text
     assert told.value("orchestrator_http_requests_total", method="POST", route="/graphql", status="200") == 5
 
 
