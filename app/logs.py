@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from sagas import trace
 
-_bound: Final[ContextVar[Mapping[str, str]]] = ContextVar("bound to log lines", default={})  # noqa: B039 - a Mapping
+_bound: Final[ContextVar[Mapping[str, object]]] = ContextVar("bound to log lines", default={})  # noqa: B039 - a Mapping
 
 _NOISY = ("httpx", "httpcore", "urllib3", "alembic.runtime.migration", "websockets")
 _FRAMES = "uvicorn.error"
@@ -32,7 +32,7 @@ def configure_logging(level: str = "INFO", form: Literal["text", "json"] = "text
 
 
 @contextmanager
-def bound(**facts: str) -> Iterator[None]:
+def bound(**facts: object) -> Iterator[None]:
     """Every line that is logged within, also in threads that the work is handed to, carries these facts."""
     before = _bound.get()
     _bound.set({**before, **facts})

@@ -141,7 +141,7 @@ def assemble(
 
 async def named_in_logs(saga: Saga, attempt: Callable[[], Awaitable[StepResult]]) -> StepResult:
     """What a step logs, wherever it does, names its saga."""
-    with bound(saga_id=str(saga.id), step=f"{saga.state}/{saga.visit}"):
+    with bound(saga_id=saga.id, step=f"{saga.state}/{saga.visit}"):
         return await attempt()
 
 

@@ -16,7 +16,8 @@ class Metrics:
     """Counts and times; read by `app.telemetry.endpoint`."""
 
     def __init__(self, version: str) -> None:
-        disable_created_metrics()  # a time of birth beside every count: twice the series for nothing
+        # A time of birth beside every count would be twice the series for nothing.
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the library types all but this
         self.registry = CollectorRegistry(auto_describe=True)
         ProcessCollector(registry=self.registry)
         build = self._gauge("orchestrator_build_info", "Always 1; the label tells the release.", "version")

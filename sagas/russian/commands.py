@@ -27,6 +27,7 @@ COMMANDS: Final[Mapping[str, str]] = {
     "The service's own user may not push to the branch {name}.": "Пользователю самого сервиса нельзя отправлять изменения в ветку {name}.",
     "You saw version {expected}, but the form has changed at version {changed_at} (now {version}). Look at it again.": "Вы видели версию {expected}, но форма изменилась в версии {changed_at} (сейчас {version}). Посмотрите её ещё раз.",
     "You saw version {expected}, but the saga has left the step it was in then: it is in {state} now (version {version}). Look at it again.": "Вы видели версию {expected}, но сага уже покинула тот шаг: сейчас она в {state} (версия {version}). Посмотрите её ещё раз.",
+    "The saga is at version {version}, so nobody has seen version {expected} of it. Look at it again.": "Сага на версии {version}, поэтому версии {expected} никто ещё не видел. Посмотрите её ещё раз.",
     "You saw version {expected}, but the saga has moved on to version {version}. Look at it again.": "Вы видели версию {expected}, но сага продвинулась до версии {version}. Посмотрите её ещё раз.",
     "The saga does not wait for {step}: it is {status} in {state}.": "Сага не ждёт шага {step}: её статус {status}, состояние {state}.",
     "{rule} This one is {status} in {state}.": "{rule} Статус этой — {status}, состояние {state}.",

@@ -275,10 +275,25 @@ def _expect(saga: Saga, expected: int | None, changed_at: int) -> None:
     )
 
 
+def _expect_known(saga: Saga, expected: int) -> None:
+    if expected <= saga.version:
+        return
+    raise refused(
+        RefusalCode.VERSION_CONFLICT,
+        say(
+            "The saga is at version {version}, so nobody has seen version {expected} of it. Look at it again.",
+            expected=expected,
+            version=saga.version,
+        ),
+        "expectedVersion",
+    )
+
+
 def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected is None:
         return
-    if expected > saga.version or facts.left:
+    _expect_known(saga, expected)
+    if facts.left:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             say(
@@ -295,7 +310,8 @@ def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
 def _expect_unmoved(saga: Saga, expected: int | None, facts: Facts) -> None:
     if expected is None:
         return
-    if expected > saga.version or facts.moved:
+    _expect_known(saga, expected)
+    if facts.moved:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             say(

@@ -50,6 +50,15 @@ async def test_values_for_a_step_seen_before_the_saga_left_it_are_a_version_conf
     assert (await world.saga(saga.id)).version == now.version
 
 
+async def test_a_version_that_is_still_to_come_is_told_as_one_that_nobody_has_seen(world: World) -> None:
+    saga_id = await failed_calculation(world)
+    now = (await world.saga(saga_id)).version
+    with pytest.raises(RefusedError, match=f"is at version {now}, so nobody has seen version 99") as refused:
+        await world.service.retry(ENGINEER, saga_id, expected_version=99)
+    assert refused.value.code == RefusalCode.VERSION_CONFLICT
+    assert (await world.saga(saga_id)).version == now
+
+
 async def test_a_repeated_retry_gets_its_answer_though_gitlab_is_away(world: World) -> None:
     saga_id = await failed_calculation(world)
     first = await world.service.retry(ENGINEER, saga_id, from_step=STEP, idempotency_key="r")
