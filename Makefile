@@ -11,7 +11,7 @@ GRAPHIQL := app/graphiql/dist/index.html
 # The web console at /; without it the service shows a small page.
 CONSOLE := app/console/dist/index.html
 
-.PHONY: help setup graphiql console services demo test lint format bench chaos fuzz lock clean
+.PHONY: help setup graphiql console services demo test lint format screenshots bench chaos fuzz lock clean
 
 help: ## what can be done here
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | expand -t 10
@@ -57,6 +57,9 @@ test: lint services graphiql console ## everything: lint, then all tests on all 
 services: ## what tests run beside Python: RabbitMQ, Chromium, Debian's PostgreSQL (as root on Debian; else told), npm packages
 	@tests/install-services
 	@PYTHON=$(PYTHON) tests/npm/install
+
+screenshots: setup console ## the pictures of docs/console.md, by the test that clicks through the whole job
+	@ORCHESTRATOR_SCREENSHOTS=docs/console $(BIN)/pytest -q tests/browser/test_console_job.py -k whole_job
 
 bench: setup ## how fast it is, each figure beside the database's own floor from the same run; ARGS=--json
 	@$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -12,6 +12,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.browser import needs
+from tests.browser.axe import violations
 from tests.browser.console import Console
 from tests.browser.visit import Visit, browsing
 from tests.demo.stack import RunningDemo, running_demo
@@ -49,7 +50,7 @@ async def job(demo: RunningDemo, visit: Visit, meanwhile: Meanwhile = nothing) -
     await expect(console.form).to_contain_text("Condenser: input", timeout=SLOW_MS)
     await console.form.get_by_label("Geometry").select_option("titanium-28x0.7")
     await console.form.get_by_label("Inlet temperature").fill("18")
-    await visit.photograph("condenser")
+    await visit.photograph("form")
     await console.submit()
     await meanwhile()
     await expect(console.form).to_contain_text("Feedwater heaters: input", timeout=SLOW_MS)
@@ -58,6 +59,8 @@ async def job(demo: RunningDemo, visit: Visit, meanwhile: Meanwhile = nothing) -
     results = page.locator(".results")
     await expect(results).to_contain_text("Condenser pressure")
     await expect(results.locator(".figures")).to_contain_text(re.compile(r"Power\s*29\d\.?\d* MW"))
+    await results.scroll_into_view_if_needed()
+    await results.evaluate("place => place.scrollIntoView({block: 'start'})")
     await visit.photograph("results")
     await console.act("Create merge request", "Create merge request")
     await expect(page.get_by_role("link", name=re.compile("^Merge request !"))).to_be_visible(timeout=SLOW_MS)
@@ -82,14 +85,29 @@ def assert_done_once(demo: RunningDemo, branch: str, folder: Path) -> None:
 
 
 async def test_an_engineer_clicks_through_the_whole_job(demo: RunningDemo, tmp_path: Path) -> None:
-    async with browsing(demo.endpoints()["console"].rstrip("/"), name="console_job") as visit:
+    async with browsing(demo.endpoints()["console"].rstrip("/"), name="job") as visit:
         done = await job(demo, visit)
+        assert await violations(visit.page) == []
+        await visit.page.evaluate("document.querySelector('main').scrollTo(0, 0)")
+        await visit.photograph("saga")
+        await visit.page.goto("/issues")
+        await expect(visit.page.get_by_role("listitem").filter(has_text="Completed").first).to_be_visible()
+        await visit.photograph("issues")
+        await visit.page.emulate_media(color_scheme="dark")
+        await visit.page.goto("/sagas")
+        await expect(Console(visit).rows.filter(has_text="Completed")).to_have_count(1)
+        await expect(Console(visit).link_state).to_have_text("Live")
+        await visit.photograph("list")
+        await visit.page.set_viewport_size({"width": 390, "height": 780})
+        await Console(visit).rows.first.get_by_role("link").click()
+        await expect(Console(visit).status).to_have_text("Completed")
+        await visit.photograph("phone")
         assert visit.trouble == []
     assert_done_once(demo, done["branch"], tmp_path / "clone")
 
 
 async def test_the_job_survives_a_killed_api_and_a_cut_network(demo: RunningDemo, tmp_path: Path) -> None:
-    async with browsing(demo.endpoints()["console"].rstrip("/"), name="console_job_disturbed") as visit:
+    async with browsing(demo.endpoints()["console"].rstrip("/"), name="job_disturbed") as visit:
         console = Console(visit)
 
         async def meanwhile() -> None:

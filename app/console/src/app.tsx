@@ -7,6 +7,7 @@ import { Shell } from "./shell/shell";
 
 /** The list comes with the first view; what draws graphs, forms and charts comes when it is asked for. */
 const IssuesPage = lazy(() => import("./issues/page"));
+const GeometriesPage = lazy(() => import("./geometries/page"));
 const SagaPage = lazy(() => import("./saga/page"));
 
 export function App() {
@@ -20,6 +21,7 @@ export function App() {
           <Route path="/sagas" component={SagasPage} />
           <Route path="/sagas/:id">{({ id }) => <SagaPage key={id} id={decodeURIComponent(id)} />}</Route>
           <Route path="/issues" component={IssuesPage} />
+          <Route path="/geometries" component={GeometriesPage} />
           <Route component={NoSuchPage} />
         </Switch>
       </Suspense>

@@ -366,6 +366,17 @@ export const en = {
       "°C": "°C",
     },
   },
+  geometries: {
+    title: "Geometries",
+    hint: "What the project's geometries_manifest.json lists.",
+    ref: "Branch, tag or commit",
+    refHint: "Branch (default: the project's own)",
+    none: "The manifest lists nothing.",
+    picture: "Tube and tube sheet",
+    what: "Equipment",
+    attributes: "Data",
+    noPicture: "no picture: the tubes are not described",
+  },
   errors: {
     title: "Something went wrong",
     network: "The service does not answer. Check the network; the page tries again by itself.",

@@ -29,6 +29,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <nav aria-label={words.nav.label}>
           <Tab href="/sagas">{words.nav.sagas}</Tab>
           <Tab href="/issues">{words.nav.issues}</Tab>
+          <Tab href="/geometries">{words.nav.geometries}</Tab>
           {graphiql !== null && <a href={graphiql}>{words.nav.api}</a>}
         </nav>
         <div className="shell-end">
