@@ -13,6 +13,7 @@ from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from tests.facade.scripted_server import Reply, ScriptedServer
 from tests.identity import gateway
 from tests.security.plants import Plant, bare, new_plant
 from tests.security.service import WEBHOOK_SECRET, LiveService, bearer, live_service
@@ -34,19 +35,32 @@ def test_gitlabs_tokens_are_written_nowhere(service: LiveService) -> None:
 
 
 def test_a_gateways_tokens_are_written_nowhere(database_url: str, emulator: Emulator, tmp_path: Path) -> None:
-    with gateway.key_server(gateway.published(gateway.KEY, "k1")) as keys:
+    """Traces and metrics are on here."""
+    metrics_token = "the-collector-s-own-token"
+    with gateway.key_server(gateway.published(gateway.KEY, "k1")) as keys, ScriptedServer().running() as collector:
+        collector.otherwise = lambda _: Reply(200, {})
         settings = {
             "AUTH": "jwt",
             "JWT_ISSUER": gateway.ISSUER,
             "JWT_AUDIENCE": gateway.AUDIENCE,
             "JWT_JWKS_URL": f"{keys.url}/keys",
+            "TRACES_URL": f"{collector.url}/v1/traces",
+            "METRICS_TOKEN": metrics_token,
+            "LOG_FORMAT": "json",
         }
-        with live_service(database_url, emulator, tmp_path, settings) as behind_a_gateway:
-            plant = new_plant(behind_a_gateway, "lynx", token_of=_token_of_the_gateway)
-            told = whole_life(behind_a_gateway, plant)
+        with live_service(database_url, emulator, tmp_path, settings) as service:
+            plant = new_plant(service, "lynx", token_of=_token_of_the_gateway)
+            told = whole_life(service, plant)
+            told.append(service.http.get("/metrics", headers=bearer(metrics_token)).text)
+            assert "orchestrator" in told[-1]
             # A part of a token is enough: whoever has the signature has seen the rest.
             parts = [part for token in plant.tokens.values() for part in token.split(".")[1:]]
-            assert places_of(known_secrets(behind_a_gateway, plant) + parts, behind_a_gateway, plant, told) == []
+            words = [*known_secrets(service, plant), *parts, metrics_token]
+            assert places_of(words, service, plant, told) == []
+        traces = b"".join(request.body for request in collector.requests).decode("latin-1")
+        assert "/graphql" in traces
+        assert [word for word in words if word in traces] == []
+        assert not [request for request in keys.requests if "uthorization" in str(request.headers)]
 
 
 def test_the_search_finds_what_is_there(service: LiveService) -> None:
