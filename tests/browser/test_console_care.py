@@ -130,8 +130,7 @@ async def test_two_browsers_agree(console: Console, world: World, saga: Saga) ->
         await expect(page.locator(".input-form")).to_be_visible(timeout=PATIENCE_MS)
     await console.form.get_by_label("load").fill("6")
     await console.submit()
-    task = await world.work(saga.id, "condenser")
-    assert task
+    await world.work(saga.id, "condenser")
     for page in (console.page, other):
         await expect(page.locator(".input-form h2")).to_contain_text("Feedwater", timeout=PATIENCE_MS)
     shown = [await page.locator(".journal .version").all_inner_texts() for page in (console.page, other)]
