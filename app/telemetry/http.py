@@ -5,9 +5,11 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.telemetry import Telemetry
-from app.telemetry.metrics import OTHER
+from app.telemetry.metrics import OTHER, Metrics
 from app.telemetry.spans import NO_TRACER, Kind, Span, within
+from sagas import trace
 
+_STREAMS = (b"text/event-stream", b"multipart/mixed")
 _PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
 """Asked every few seconds by machines: counted, but no traces."""
 _METHODS = frozenset({"GET", "POST", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE"})
@@ -31,31 +33,62 @@ class ObservedHttp:
             await self._app(scope, receive, send)
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
+        tracer = NO_TRACER if scope["path"] in _PROBES else self._telemetry.tracer
         method = scope["method"] if scope["method"] in _METHODS else OTHER
-        status = 500
-        began = time.perf_counter()
+        span = tracer.begin(method, Kind.SERVER, parent=_traceparent(scope))
+        exchange = _Exchange(self._telemetry.metrics, span, scope, method)
 
         async def sending(message: Message) -> None:
-            nonlocal status
             if message["type"] == "http.response.start":
-                status = message["status"]
+                exchange.begins(message)
             await send(message)
 
-        tracer = NO_TRACER if scope["path"] in _PROBES else self._telemetry.tracer
-        span = tracer.begin(method, Kind.SERVER, parent=_traceparent(scope))
         with within(span):
             try:
                 await self._app(scope, receive, sending)
             finally:
-                route = _route(scope)
-                _describe(span, method, route, status)
-                self._count(method, route, status, time.perf_counter() - began)
+                exchange.ends()
 
-    def _count(self, method: str, route: str, status: int, seconds: float) -> None:
-        metrics = self._telemetry.metrics
-        if metrics is not None:
-            metrics.http_requests.labels(method, route, str(status)).inc()
-            metrics.http_seconds.labels(route).observe(seconds)
+
+class _Exchange:
+    """One request and its answer. An answer that goes on for as long as somebody reads is told when it begins."""
+
+    def __init__(self, metrics: Metrics | None, span: Span, scope: Scope, method: str) -> None:
+        self._metrics = metrics
+        self._span = span
+        self._scope = scope
+        self._method = method
+        self._status = 500
+        self._began = time.perf_counter()
+        self._told = self._streams = False
+
+    def begins(self, start: Message) -> None:
+        """The answer's status and headers are known."""
+        self._status = start["status"]
+        self._streams = _goes_on(start)
+        if self._streams:
+            if self._metrics is not None:
+                self._metrics.streams.inc()
+            self._tell()
+            self._span.end()
+            # What it does from now on, as long as it is read, is part of no trace.
+            trace.current.set(None)
+
+    def ends(self) -> None:
+        """Nothing more comes."""
+        if self._streams and self._metrics is not None:
+            self._metrics.streams.dec()
+        self._tell()
+
+    def _tell(self) -> None:
+        if self._told:
+            return
+        self._told = True
+        route = _route(self._scope)
+        _describe(self._span, self._method, route, self._status)
+        if self._metrics is not None:
+            self._metrics.http_requests.labels(self._method, route, str(self._status)).inc()
+            self._metrics.http_seconds.labels(route).observe(time.perf_counter() - self._began)
 
 
 def _describe(span: Span, method: str, route: str, status: int) -> None:
@@ -71,6 +104,11 @@ def _route(scope: Scope) -> str:
         return OTHER
     # A router with a prefix and nothing after it tells its routes without the prefix: the address is the route then.
     return path or str(scope["path"])
+
+
+def _goes_on(start: Message) -> bool:
+    kinds = [value for name, value in start.get("headers", ()) if name.lower() == b"content-type"]
+    return any(kind.startswith(_STREAMS) for kind in kinds)
 
 
 def _traceparent(scope: Scope) -> str | None:

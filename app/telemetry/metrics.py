@@ -47,6 +47,9 @@ class Metrics:
         self.websocket_operations = self._gauge(
             "orchestrator_websocket_operations", "Operations under way over websockets; nearly all are subscriptions."
         )
+        self.streams = self._gauge(
+            "orchestrator_event_streams", "Answers that go on: subscriptions over server-sent events and multipart."
+        )
         self.subscriptions = self._gauge(
             "orchestrator_subscriptions",
             "Subscriptions executed; those that ask the same of a saga share one.",

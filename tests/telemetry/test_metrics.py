@@ -2,6 +2,7 @@
 
 import asyncio
 
+import httpx
 import pytest
 
 from app.telemetry.gitlab_calls import ObservedGitLab
@@ -83,6 +84,24 @@ async def test_websockets_and_subscriptions_are_counted_while_they_live(api: Api
     span = told.one("subscription Watch")
     assert span.attributes is not None
     assert span.attributes["graphql.operation.type"] == "subscription"
+
+
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;boundary=graphql;subscriptionSpec=1.0"])
+async def test_an_answer_that_goes_on_is_told_when_it_begins(api: Api, told: Told, world: World, accept: str) -> None:
+    saga = await world.start()
+    asked = {"query": WATCH, "variables": {"saga": saga_id(saga)}}
+    headers = {"Accept": accept, "Authorization": "Bearer irina"}
+    route = {"method": "POST", "route": "/graphql", "status": "200"}
+    async with listening(api.app) as listener, httpx.AsyncClient(trust_env=False, timeout=30) as http:
+        url = f"http://127.0.0.1:{listener.port}/graphql"
+        async with http.stream("POST", url, headers=headers, json=asked) as response:
+            assert await anext(response.aiter_lines()) is not None
+            assert told.value("orchestrator_event_streams") == 1
+            assert told.value("orchestrator_http_requests_total", **route) == 1
+            assert told.one("POST /graphql").end_time is not None
+        await eventually(lambda: told.value("orchestrator_event_streams") == 0)
+    assert told.value("orchestrator_http_requests_total", **route) == 1
+    assert told.one("POST /graphql").status.is_ok
 
 
 async def test_steps_and_their_errors_are_counted_by_code(api: Api, told: Told, world: World) -> None:
