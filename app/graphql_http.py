@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any, cast
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
+from graphql import GraphQLError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, Response
@@ -32,7 +33,7 @@ from strawberry.types.unset import UNSET, UnsetType
 from app.auth import Authenticator, UnauthenticatedError
 from app.explorer import explorer_page
 from app.graphql_stream import TRANSPORTS, PatientStream, counted, transport_of, while_known
-from app.graphql_ws import MOST_CONNECTIONS, UncheckableCredentialsError, WebSocketHandler
+from app.graphql_ws import UncheckableCredentialsError, WebSocketHandler
 from app.http_limits import refused_status, tell_rate, too_large
 from app.identity import identify, language_of, language_of_init, token_of_init
 from app.patient_socket import PatientWebSocketAdapter
@@ -43,7 +44,8 @@ from sagas.texts import Language
 from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
-from schema.errors import BAD_USER_INPUT, LIMIT_EXCEEDED, api_error
+from schema.errors import BAD_USER_INPUT, api_error
+from schema.exceeded import limit_exceeded
 from schema.limits import Limits
 from schema.shared_streams import SharedStreams
 from schema.sharing import Shareable, shareable
@@ -225,8 +227,10 @@ class Router(GraphQLRouter[RequestContext, None]):
         """Stream, as long as there is room and the credentials hold."""
         del sub_response
         context: RequestContext = request.state.graphql
-        if len(self.connections) >= MOST_CONNECTIONS:
-            return _answer(request, 503, LIMIT_EXCEEDED, "Too many connections: try again later.", {"Retry-After": "5"})
+        allowed = context.backend.limits.connections
+        if len(self.connections) >= allowed:
+            refusal = limit_exceeded("connections", allowed=allowed, value=len(self.connections) + 1)
+            return _answer(request, 503, refusal, {"Retry-After": "5"})
         chunks = cast("AsyncGenerator[str, None]", stream())
         told = while_known(
             chunks, transport_of(headers), self.encode_json_string, lambda: self.still_known(context), context.language
@@ -283,11 +287,11 @@ def _content_type(request: AsyncHTTPRequestAdapter) -> str:
 def _refusal(request: Request, refused: HTTPException) -> Response:
     allow = "POST" if request.method == "GET" else "GET, POST"
     headers = {"Allow": allow} if refused.status_code == 405 else {}
-    return _answer(request, refused.status_code, BAD_USER_INPUT, refused.reason, headers)
+    return _answer(request, refused.status_code, api_error(BAD_USER_INPUT, refused.reason), headers)
 
 
-def _answer(request: Request, status: int, code: str, message: str, headers: Mapping[str, str]) -> Response:
-    body = json.dumps({"errors": [api_error(code, message).formatted]})
+def _answer(request: Request, status: int, error: GraphQLError, headers: Mapping[str, str]) -> Response:
+    body = json.dumps({"errors": [error.formatted]})
     return Response(body, status, headers, f"{media_type(request)}; charset=utf-8")
 
 

@@ -46,8 +46,6 @@ log = logging.getLogger(__name__)
 
 REAUTHENTICATE_S = 60.0
 INIT_TIMEOUT_S = 10.0
-MOST_CONNECTIONS = 10_000
-"""Per process; who comes beyond is told to come again later."""
 MALFORMED, UNAUTHORIZED, FORBIDDEN, INIT_TIMED_OUT, TOO_MANY_INITS = 4400, 4401, 4403, 4408, 4429
 INTERNAL_ERROR, TRY_AGAIN_LATER = 4500, 1013
 
@@ -98,8 +96,10 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
     async def handle(self) -> None:
         """The connection from its opening to its end."""
         others = self.door.connections
-        if len(others) >= MOST_CONNECTIONS:
-            await self.websocket.close(TRY_AGAIN_LATER, "Too many connections: try again later")
+        allowed = self.context.backend.limits.connections
+        if len(others) >= allowed:
+            refusal = limit_exceeded("connections", allowed=allowed, value=len(others) + 1)
+            await self.websocket.close(TRY_AGAIN_LATER, refusal.message)
             return
         others.add(self)
         try:

@@ -72,6 +72,11 @@ class LimitSettings(BaseModel):
     limit_subscriptions_per_user: int = Field(
         default=SHIPPED.subscriptions_per_user, ge=1, description="A user's subscriptions at once, per process."
     )
+    limit_connections: int = Field(
+        default=SHIPPED.connections,
+        ge=1,
+        description="Websockets and streams at once, per process; who comes beyond is told to come again.",
+    )
     introspection: bool = Field(default=True, description="Whether the schema may be asked for over the API.")
     suggestions: bool = Field(
         default=True, description="Whether errors suggest the names that may have been meant (Did you mean …?)."
@@ -105,6 +110,7 @@ class LimitSettings(BaseModel):
             rate=self.limit_rate,
             subscriptions_per_connection=self.limit_subscriptions_per_connection,
             subscriptions_per_user=self.limit_subscriptions_per_user,
+            connections=self.limit_connections,
             introspection=self.introspection,
             suggestions=self.suggestions,
         )

@@ -38,6 +38,7 @@ _WORDS = {
     "subscriptionsPerUser": template(
         "You would have {value} subscriptions at once; at most {allowed} are accepted. Complete some first."
     ),
+    "connections": template("There would be {value} open connections; at most {allowed} are kept. Try again later."),
 }
 
 

@@ -25,6 +25,7 @@ class Limits:
     rate: int = 20_000
     subscriptions_per_connection: int = 100
     subscriptions_per_user: int = 500
+    connections: int = 10_000
     introspection: bool = True
     suggestions: bool = True
 

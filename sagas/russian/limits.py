@@ -41,6 +41,9 @@ LIMITS: Final[Mapping[str, str]] = {
     "You would have {value} subscriptions at once; at most {allowed} are accepted. Complete some first.": (
         "Одновременных подписок стало бы {value}; допускается не более {allowed}. Сначала завершите лишние."
     ),
+    "There would be {value} open connections; at most {allowed} are kept. Try again later.": (
+        "Открытых соединений стало бы {value}; допускается не более {allowed}. Повторите позже."
+    ),
     "The operation took longer than {allowed} seconds and was ended. What a mutation began may be done all the same: send it again with the same idempotencyKey.": (
         "Операция длилась дольше {allowed} с и была прервана. Начатое мутацией могло всё же выполниться: повторите её с "
         "тем же idempotencyKey."

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -132,6 +132,12 @@ class Api:
         answer = await self.post(query, token=token, **variables)
         (error,) = answer["errors"]
         return {**error["extensions"], "message": error["message"]}
+
+
+def limit(api: "Api", **changed: Any) -> None:
+    """Other limits from here on."""
+    backend = api.services.backend
+    object.__setattr__(backend, "limits", replace(backend.limits, **changed))
 
 
 def saga_id(saga: Any) -> str:

@@ -77,6 +77,8 @@ async def test_what_is_no_request_is_refused_with_a_graphql_error_and_leaves_the
                 for _ in range(5):
                     response = await http.post(server.url, content=content or chunks(20 * MB), headers=headers)
                     assert response.status_code == 413
+                    (error,) = response.json()["errors"]
+                    assert (error["extensions"]["code"], error["extensions"]["limit"]) == ("LIMIT_EXCEEDED", "body")
         grown = server.memory() - before
         answer = await http.post(server.url, json={"query": "{ __typename }"})
     assert answer.json() == {"data": {"__typename": "Query"}}

@@ -14,7 +14,7 @@ from app import server as server_module
 from sagas.models import SagaStatus
 from sagas.ports import AccessLevel
 from schema import subscriptions
-from tests.app.api import Api, saga_id
+from tests.app.api import Api, limit, saga_id
 from tests.app.listening import Listener, listening
 from tests.app.test_subscriptions import EVENTS, UPDATED
 from tests.support import eventually
@@ -188,15 +188,15 @@ async def test_a_reader_that_never_reads_is_let_go_with_its_socket(
 
 @every_transport
 async def test_whoever_comes_when_too_many_are_connected_is_told_to_come_again(
-    api: Api, server: Listener, accept: str, monkeypatch: pytest.MonkeyPatch
+    api: Api, server: Listener, accept: str
 ) -> None:
     saga = await api.world.start()
-    monkeypatch.setattr(graphql_http, "MOST_CONNECTIONS", 1)
+    limit(api, connections=1)
     async with stream(server, accept, UPDATED, saga=saga_id(saga)) as first:
         await anext(results(first))
         async with stream(server, accept, UPDATED, saga=saga_id(saga)) as second:
             assert (second.status_code, second.headers["retry-after"]) == (503, "5")
-            assert json.loads(await second.aread())["errors"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+            assert json.loads(await second.aread())["errors"][0]["extensions"]["limit"] == "connections"
     await eventually(lambda: not api.feed.subscribers, what="the first is over")
     async with stream(server, accept, UPDATED, saga=saga_id(saga)) as third:
         assert third.status_code == 200

@@ -17,7 +17,7 @@ from app import server as http_server
 from app.auth import UnauthenticatedError
 from sagas.models import SagaStatus
 from sagas.ports import User
-from tests.app.api import Api, saga_id
+from tests.app.api import Api, limit, saga_id
 from tests.app.listening import Listener, Peer, listening
 from tests.app.test_subscriptions import EVENTS, UPDATED
 from tests.support import eventually
@@ -226,10 +226,8 @@ async def test_a_fault_of_ours_in_the_connection_itself_closes_it_with_4500(
         assert await later.close_code() == graphql_ws.INTERNAL_ERROR
 
 
-async def test_whoever_comes_when_too_many_are_connected_is_told_to_come_again(
-    server: Listener, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(graphql_ws, "MOST_CONNECTIONS", 2)
+async def test_whoever_comes_when_too_many_are_connected_is_told_to_come_again(api: Api, server: Listener) -> None:
+    limit(api, connections=2)
     async with server.client() as first:
         async with server.client():
             async with server.socket() as third:

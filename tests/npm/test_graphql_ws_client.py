@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from app import graphql_ws
-from tests.app.api import Api, saga_id, serving
+from tests.app.api import Api, limit, saga_id, serving
 from tests.app.listening import listening
 from tests.app.test_live_end_to_end import KILL_LISTENERS, real_hub
 from tests.npm.cutting import Cutting
@@ -68,12 +68,12 @@ async def test_it_comes_back_with_a_fresh_token_and_after_a_restart_and_goes_on_
             await _told(client, seen, "closed", graphql_ws.FORBIDDEN)
             api.tokens.users["irina"] = ENGINEER
             await _told(client, seen, "connected")
-            monkeypatch.setattr(graphql_ws, "MOST_CONNECTIONS", 0)
+            limit(api, connections=0)
             for connection in list(server.server.server_state.connections):
                 connection.shutdown()  # as uvicorn does when it stops
             await _told(client, seen, "closed", RESTART)
             await _told(client, seen, "closed", graphql_ws.TRY_AGAIN_LATER)
-            monkeypatch.setattr(graphql_ws, "MOST_CONNECTIONS", 10)
+            limit(api, connections=10)
             job = asyncio.create_task(world.run_through(saga.id))
             while "completed" not in (message := await client.tells()):
                 if "version" in message:
