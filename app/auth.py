@@ -20,6 +20,7 @@ ALGORITHMS = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """What a gateway may sign with: public keys only, so that whoever can verify a token cannot make one."""
 
 _REMEMBERED = 10_000
+_WAITING = 100
 _CLOCK_SKEW = 30
 _TOKEN = re.compile(r"[\x21-\x7e]{1,8192}")
 
@@ -53,26 +54,53 @@ class UserSource(Protocol):
 
 
 class GitLabAuthenticator:
-    """Takes GitLab's own tokens (personal, project, OAuth) and asks GitLab whose they are, once per `ttl` seconds."""
+    """Takes GitLab's own tokens (personal, project, OAuth) and asks GitLab whose they are, once per `ttl` seconds.
 
-    def __init__(self, gitlab: UserSource, *, ttl: float = 60) -> None:
+    Whoever makes tokens up makes us ask: only `at_once` unknown ones are asked about at the same moment and `_WAITING`
+    may wait for it, so that neither GitLab nor those who are known have to suffer. A refused one is not asked about again.
+    """
+
+    def __init__(self, gitlab: UserSource, *, ttl: float = 60, at_once: int = 4) -> None:
         self._gitlab = gitlab
         self._users: AnswerCache[bytes, User] = AnswerCache(ttl=ttl, size=_REMEMBERED)
+        self._refused: AnswerCache[bytes, str] = AnswerCache(ttl=ttl, size=_REMEMBERED)
+        self._room = asyncio.Semaphore(at_once)
+        self._waiting = 0
 
     async def authenticate(self, token: str | None) -> User:
         """The user whose token this is."""
         given = _present(token, say("a GitLab personal or OAuth access token"))
         # The digest is the key: nobody who reads this process's memory finds tokens in the cache.
+        digest = hashlib.sha256(given.encode()).digest()
+        refusal = self._refused.known(digest)
+        if refusal is not None:
+            raise UnauthenticatedError(refusal)
         try:
-            return await self._users.get(
-                hashlib.sha256(given.encode()).digest(), lambda: self._gitlab.current_user(given)
-            )
+            return await self._users.get(digest, lambda: self._ask(digest, given))
         except TokenRefusedError as error:
             raise UnauthenticatedError(error.message) from error
 
     def forget(self) -> None:
         """Ask GitLab anew from now on."""
         self._users.forget()
+        self._refused.forget()
+
+    async def _ask(self, digest: bytes, token: str) -> User:
+        if self._users.has_known(digest):
+            return await self._gitlab.current_user(token)
+        if self._waiting >= _WAITING:
+            raise RetryableError(
+                "GITLAB_UNAVAILABLE", say("Too many unknown tokens are being checked; try again in a moment.")
+            )
+        self._waiting += 1
+        try:
+            async with self._room:
+                return await self._gitlab.current_user(token)
+        except TokenRefusedError as refused:
+            self._refused.keep(digest, refused.message)
+            raise
+        finally:
+            self._waiting -= 1
 
 
 class JwtAuthenticator:

@@ -23,9 +23,8 @@ class AnswerCache(Generic[K, V]):
 
         A caller who gives up does not take the question away from the others.
         """
-        known = self._answers.get(key)
-        if known is not None and known[0] > time.monotonic():
-            self._answers.move_to_end(key)
+        known = self._fresh(key)
+        if known is not None:
             return known[1]
         task = self._asking.get(key)
         if task is None:
@@ -33,23 +32,40 @@ class AnswerCache(Generic[K, V]):
             task.add_done_callback(_take_note)
         return await asyncio.shield(task)
 
+    def known(self, key: K) -> V | None:
+        """The answer to `key`, where there is one that is not too old."""
+        found = self._fresh(key)
+        return None if found is None else found[1]
+
+    def has_known(self, key: K) -> bool:
+        """Whether there is an answer to `key`, be it too old by now."""
+        return key in self._answers
+
     def forget(self) -> None:
         """Drop everything; answers still under way are not kept either."""
         self._answers.clear()
         self._asking.clear()
+
+    def _fresh(self, key: K) -> tuple[float, V] | None:
+        known = self._answers.get(key)
+        if known is None or known[0] <= time.monotonic():
+            return None
+        self._answers.move_to_end(key)
+        return known
 
     async def _ask(self, key: K, ask: Callable[[], Awaitable[V]]) -> V:
         me = asyncio.current_task()
         try:
             answer = await ask()
             if self._asking.get(key) is me:
-                self._keep(key, answer)
+                self.keep(key, answer)
             return answer
         finally:
             if self._asking.get(key) is me:
                 del self._asking[key]
 
-    def _keep(self, key: K, answer: V) -> None:
+    def keep(self, key: K, answer: V) -> None:
+        """Take note of an answer."""
         self._answers[key] = (time.monotonic() + self._ttl, answer)
         self._answers.move_to_end(key)
         while len(self._answers) > self._size:

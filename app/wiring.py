@@ -112,7 +112,8 @@ def _forge(settings: Settings, telemetry: Telemetry | None) -> GitLabFacade:
 def _authenticator(settings: Settings, forge: GitLabFacade) -> Authenticator:
     match settings.auth:
         case AuthMode.GITLAB:
-            return GitLabAuthenticator(forge)
+            # The other half of the threads stays with those who are known, and with the engine.
+            return GitLabAuthenticator(forge, at_once=max(1, settings.gitlab_concurrency // 2))
         case AuthMode.DEMO:
             return DemoUserByName(forge, settings.demo_user)
         case AuthMode.JWT:

@@ -38,6 +38,9 @@ API: Final[Mapping[str, str]] = {
     "The gateway's keys cannot be read: {error}": "Ключи шлюза не читаются: {error}",
     "The credentials are no longer accepted: send fresh ones.": "Учётные данные больше не принимаются: пришлите новые.",
     "The token is not accepted: {error}": "Токен не принят: {error}",
+    "Too many unknown tokens are being checked; try again in a moment.": (
+        "Проверяется слишком много незнакомых токенов; повторите попытку чуть позже."
+    ),
     "The token is not accepted: it cannot be read.": "Токен не принят: его нельзя прочитать.",
     "GitLab has no user {username!r}: set ORCHESTRATOR_DEMO_USER to one it has.": "В GitLab нет пользователя {username!r}: укажите в ORCHESTRATOR_DEMO_USER существующего.",
     "The header `Authorization` must be `Bearer <token>`.": "Заголовок `Authorization` должен быть вида `Bearer <token>`.",

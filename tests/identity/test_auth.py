@@ -1,5 +1,6 @@
 """Who is asking: every way in, and every way that must stay shut."""
 
+import asyncio
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -13,6 +14,7 @@ from tests.fakes import ENGINEER
 from tests.identity import gateway
 from tests.identity.gateway import AUDIENCE, FOREIGN_KEY, ISSUER, KEY
 from tests.identity.gateway import token as new_token
+from tests.support import eventually
 
 
 class Users:
@@ -21,9 +23,12 @@ class Users:
     def __init__(self) -> None:
         self.asked: list[object] = []
         self.fault: Exception | None = None
+        self.gate = asyncio.Event()
+        self.gate.set()
 
     async def current_user(self, token: str) -> User:
         self.asked.append(token)
+        await self.gate.wait()
         if self.fault is not None:
             raise self.fault
         if token != "good-token":
@@ -77,6 +82,36 @@ async def test_a_refused_token_is_unauthenticated_and_gitlab_being_away_is_not()
     users.fault = RetryableError("GITLAB_UNAVAILABLE", "away")
     with pytest.raises(RetryableError):
         await authenticator.authenticate("good-token")
+
+
+async def test_a_token_that_gitlab_refused_is_not_asked_about_again() -> None:
+    users = Users()
+    authenticator = GitLabAuthenticator(users)
+    for _ in range(3):
+        with pytest.raises(UnauthenticatedError, match="401"):
+            await authenticator.authenticate("bad-token")
+    assert users.asked == ["bad-token"]
+    late = GitLabAuthenticator(users, ttl=0)
+    for _ in range(2):
+        with pytest.raises(UnauthenticatedError):
+            await late.authenticate("bad-token")
+    assert len(users.asked) == 3, "but not for ever: a blocked user may be let in again"
+
+
+async def test_tokens_made_up_by_the_thousand_keep_nobody_out_who_is_known() -> None:
+    users = Users()
+    authenticator = GitLabAuthenticator(users, ttl=0, at_once=2)
+    assert await authenticator.authenticate("good-token") == ENGINEER
+    users.gate.clear()
+    crowd = [asyncio.create_task(authenticator.authenticate(f"made-up-{number}")) for number in range(1000)]
+    await eventually(lambda: sum(task.done() for task in crowd) == 900, what="those whom nobody has room for are told")
+    assert len(users.asked) == 3, "two at once, beside the one who is known"
+    known = asyncio.create_task(authenticator.authenticate("good-token"))
+    await eventually(lambda: users.asked[-1] == "good-token", what="the known one does not wait behind them")
+    users.gate.set()
+    assert await known == ENGINEER
+    ends = await asyncio.gather(*crowd, return_exceptions=True)
+    assert {type(end) for end in ends} == {RetryableError, UnauthenticatedError}
 
 
 async def test_the_gateways_token_names_the_user(key_server: ScriptedServer) -> None:
