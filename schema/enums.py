@@ -4,9 +4,10 @@ The classes stay the engine's own: resolvers return them as they are.
 Types take them from here, so that they carry their description before a type uses them.
 """
 
-from enum import StrEnum
+from enum import Enum, StrEnum
 
 import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
 
 from sagas.context import StepStatus
 from sagas.definition import StepKind
@@ -26,50 +27,112 @@ __all__ = [
     "UndoKind",
 ]
 
-strawberry.enum(
+
+def describe(enum: type[Enum], name: str, description: str, **values: str) -> None:
+    """Put an enum into the schema; each of its values must be described."""
+    strawberry.enum(enum, name=name, description=description)
+    definition: StrawberryEnumDefinition = vars(enum)["__strawberry_definition__"]
+    for value in definition.values:
+        value.description = values.pop(value.name)
+    assert not values, f"{name} has no values {', '.join(values)}"
+
+
+describe(
     SagaStatus,
-    name="SagaStatus",
-    description="The coarse state of a saga, for lists and filters; `state` names the node of its chart.",
+    "SagaStatus",
+    "The coarse state of a saga, for lists and filters; `state` names the node of its chart.",
+    RUNNING="The engine is at work, or tries again later.",
+    AWAITING_INPUT="A form waits for its user: see `pendingInput`.",
+    AWAITING_RESULT="A worker calculates.",
+    PAUSED="Held by a user; nothing goes on but deadlines.",
+    FAILED="It needs a person, who retries or cancels: see `error`.",
+    CANCELLING="Being cancelled; what it did is being undone.",
+    CANCELLED="Ended before its time.",
+    COMPLETED="Ended well.",
 )
-strawberry.enum(
+describe(
     StepStatus,
-    name="StepStatus",
-    description="How far a step has come. SKIPPED: there was nothing to do; COMPENSATED: undone by a cancellation.",
+    "StepStatus",
+    "How far a step has come.",
+    PENDING="Not begun.",
+    ACTIVE="Under way.",
+    WAITING="Waits for a user, a worker or a time.",
+    DONE="Done.",
+    SKIPPED="There was nothing to do.",
+    FAILED="Failed: see its `error`.",
+    COMPENSATED="Undone by a cancellation.",
 )
-strawberry.enum(
+describe(
     TaskStatus,
-    name="TaskStatus",
-    description="QUEUED: not with the broker yet; PUBLISHED: the broker confirmed it; the others: how it ended.",
+    "TaskStatus",
+    "How far a task of a worker has come.",
+    QUEUED="Not with the broker yet.",
+    PUBLISHED="The broker confirmed it.",
+    SUCCEEDED="Its result was accepted.",
+    FAILED="The worker reported a failure: see `error`.",
+    TIMED_OUT="No result came before the deadline.",
+    REVOKED="Taken back; a late result counts for nothing.",
 )
-strawberry.enum(
+describe(
     StepKind,
-    name="StepKind",
-    description="What a step does: ACTION calls outside; INPUT, RESULT and TIMER wait; FINAL ends the saga.",
+    "StepKind",
+    "What a step does.",
+    ACTION="It calls GitLab or the broker.",
+    INPUT="It waits for a user's values.",
+    RESULT="It waits for a worker's result.",
+    TIMER="It waits for a time.",
+    FINAL="It ends the saga.",
 )
-strawberry.enum(
+describe(
     SagaAction,
-    name="SagaAction",
-    description="What the viewer may do with a saga in its present state.",
+    "SagaAction",
+    "What the viewer may do with a saga in its present state.",
+    ADVANCE="`advanceSaga` takes the values of `pendingInput`.",
+    RETRY="`retrySaga` lets the failed step begin again.",
+    PAUSE="`pauseSaga` holds it.",
+    RESUME="`resumeSaga` lets it go on.",
+    CANCEL="`cancelSaga` ends it.",
+    CREATE_MERGE_REQUEST="`createMergeRequest` of its branch.",
 )
-strawberry.enum(
+describe(
     UndoKind,
-    name="UndoKind",
-    description=(
-        "TASK: an outstanding task is taken back; COMMIT: a file gets its former content; BRANCH: the branch that the saga "
-        "made goes; RESULT: what a worker pushed, which stays; MERGE_REQUEST: what the saga opened, which stays."
-    ),
+    "UndoKind",
+    "What a cancellation would undo, or leave.",
+    TASK="An outstanding task is taken back.",
+    COMMIT="A file gets its former content.",
+    BRANCH="The branch that the saga made goes.",
+    RESULT="What a worker pushed, which stays.",
+    MERGE_REQUEST="What the saga opened, which stays.",
 )
-strawberry.enum(
+describe(
     RefusalCode,
-    name="UserErrorCode",
-    description="Why a mutation did nothing; each is something that the caller can act on.",
+    "UserErrorCode",
+    "Why a mutation did nothing; each is something that the caller can act on.",
+    INVALID_INPUT="A value is wrong: `field` names it, the message says what would be right.",
+    NOT_FOUND="It does not exist, or you may not see it.",
+    FORBIDDEN="You can see it, but may not do this.",
+    WRONG_STATE="The saga is in a state in which this cannot be done: look again.",
+    VERSION_CONFLICT="The saga has moved on since `expectedVersion`: look again.",
+    IDEMPOTENCY_CONFLICT="The key was used before for another input.",
+    BRANCH_BUSY="Another live saga writes the same files on the branch; the message names it.",
+    GITLAB_UNAVAILABLE="GitLab does not answer; nothing was started, try again later.",
+    GITLAB_REJECTED="GitLab refused, for a reason that the message tells.",
 )
 
 
-@strawberry.enum(description="Which issues to list.")
 class IssueState(StrEnum):
     """GitLab's filter."""
 
     OPENED = "opened"
     CLOSED = "closed"
     ALL = "all"
+
+
+describe(
+    IssueState,
+    "IssueState",
+    "Which issues to list.",
+    OPENED="Open ones.",
+    CLOSED="Closed ones.",
+    ALL="Open and closed ones.",
+)

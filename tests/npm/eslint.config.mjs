@@ -31,7 +31,7 @@ export default [
       "@graphql-eslint/require-deprecation-reason": "error",
       "@graphql-eslint/require-description": [
         "error",
-        { types: true, rootField: true, FieldDefinition: true, InputValueDefinition: true },
+        { types: true, rootField: true, FieldDefinition: true, InputValueDefinition: true, EnumValueDefinition: true },
       ],
       // GitLab's word is `username`.
       "@graphql-eslint/no-typename-prefix": "off",
