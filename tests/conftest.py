@@ -23,6 +23,7 @@ SECOND_CHANCE = (
     "identity",
     "runtime",
     "security",
+    "telemetry",
     "worker",
 )
 """Folders whose tests talk to real servers under deadlines, which a busy machine can make them miss.

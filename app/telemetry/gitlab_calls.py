@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from app.telemetry import Telemetry
+from app.telemetry.metrics import LOST
 from app.telemetry.routes import route_of
 from app.telemetry.spans import NO_TRACER, Kind, within
 from gitlab_facade.client import Exchange
 from sagas import trace
-
-LOST = "lost"
 
 
 class ObservedGitLab:

@@ -5,7 +5,7 @@ import time
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.telemetry import Telemetry
-from app.telemetry.metrics import OTHER, Metrics
+from app.telemetry.metrics import LOST, OTHER, Metrics
 from app.telemetry.spans import NO_TRACER, Kind, Span, within
 from sagas import trace
 
@@ -46,6 +46,9 @@ class ObservedHttp:
         with within(span):
             try:
                 await self._app(scope, receive, sending)
+            except Exception:
+                exchange.breaks()
+                raise
             finally:
                 exchange.ends()
 
@@ -58,7 +61,7 @@ class _Exchange:
         self._span = span
         self._scope = scope
         self._method = method
-        self._status = 500
+        self._status: int | None = None
         self._began = time.perf_counter()
         self._told = self._streams = False
 
@@ -74,6 +77,11 @@ class _Exchange:
             # What it does from now on, as long as it is read, is part of no trace.
             trace.current.set(None)
 
+    def breaks(self) -> None:
+        """The application failed; Starlette answers for it, outside of here."""
+        if self._status is None:
+            self._status = 500
+
     def ends(self) -> None:
         """Nothing more comes."""
         if self._streams and self._metrics is not None:
@@ -87,15 +95,18 @@ class _Exchange:
         route = _route(self._scope)
         _describe(self._span, self._method, route, self._status)
         if self._metrics is not None:
-            self._metrics.http_requests.labels(self._method, route, str(self._status)).inc()
+            status = LOST if self._status is None else str(self._status)
+            self._metrics.http_requests.labels(self._method, route, status).inc()
             self._metrics.http_seconds.labels(route).observe(time.perf_counter() - self._began)
 
 
-def _describe(span: Span, method: str, route: str, status: int) -> None:
+def _describe(span: Span, method: str, route: str, status: int | None) -> None:
     span.rename(f"{method} {route}")
-    span.note({"http.request.method": method, "http.route": route, "http.response.status_code": status})
-    if status >= 500:
-        span.fail(str(status))
+    span.note({"http.request.method": method, "http.route": route})
+    if status is not None:
+        span.note({"http.response.status_code": status})
+        if status >= 500:
+            span.fail(str(status))
 
 
 def _route(scope: Scope) -> str:

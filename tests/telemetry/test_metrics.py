@@ -1,11 +1,13 @@
 """What is counted, and that no label grows with what clients send."""
 
 import asyncio
+from typing import Any
 
 import httpx
 import pytest
 
 from app.telemetry.gitlab_calls import ObservedGitLab
+from app.telemetry.http import ObservedHttp
 from app.telemetry.names import MOST_NAMES, OperationNames
 from app.telemetry.routes import route_of
 from app.telemetry.spans import within
@@ -67,6 +69,25 @@ async def test_addresses_that_are_no_route_share_a_label(api: Api, told: Told, p
     routes = {line.split('route="')[1].split('"')[0] for line in told.text.splitlines() if 'route="' in line}
     assert routes == {"other"}
     assert "BREW" not in told.text
+
+
+async def test_a_request_that_is_cut_off_is_no_fault_of_ours(told: Told) -> None:
+    async def cut_off(*_: object) -> None:
+        raise asyncio.CancelledError
+
+    async def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    for app, failure in ((cut_off, asyncio.CancelledError), (broken, ZeroDivisionError)):
+        with pytest.raises(failure):
+            await ObservedHttp(app, telemetry=told.telemetry)(dict(scope), never, never)
+    assert told.value("orchestrator_http_requests_total", method="GET", route="other", status="lost") == 1
+    assert told.value("orchestrator_http_requests_total", method="GET", route="other", status="500") == 1
+
+
+async def never(*_: object) -> Any:
+    raise AssertionError("nobody reads or answers")
 
 
 async def test_websockets_and_subscriptions_are_counted_while_they_live(api: Api, told: Told, world: World) -> None:
