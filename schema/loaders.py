@@ -7,7 +7,6 @@ from typing import Self, TypeVar
 
 from strawberry.dataloader import DataLoader
 
-from sagas.definition import SagaDefinition
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga
 from sagas.ports import Issue, MergeRequest, Project
@@ -25,7 +24,6 @@ class Loaders:
     """What an operation has loaded so far, each thing once."""
 
     saga: DataLoader[SagaId, Saga | None]
-    definition: DataLoader[tuple[str, int], SagaDefinition]
     draft: DataLoader[SagaId, Draft | None]
     tasks: DataLoader[SagaId, Sequence[CalculationTask]]
     project: DataLoader[ProjectId | str, Project | None]
@@ -42,7 +40,6 @@ class Loaders:
 
         return cls(
             saga=_optional(queries.sagas),
-            definition=_each(lambda key: backend.definitions.get(*key)),
             draft=_optional(queries.drafts_of),
             tasks=_several(queries.tasks_of),
             project=_each(forge.project),

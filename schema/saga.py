@@ -45,7 +45,7 @@ class Saga(Node):
 
     async def chart(self, context: Context) -> Chart:
         """The definition that the saga runs by."""
-        return await context.loaders.definition.load((self.row.definition_name, self.row.definition_version))
+        return await context.backend.definitions.get(self.row.definition_name, self.row.definition_version)
 
     async def view(self, context: Context) -> SagaView:
         """The row, read with its definition."""

@@ -48,7 +48,7 @@ class CalculationTask(Node):
         """From the saga's own definition, not from today's catalogue."""
         row = await info.context.loaders.saga.load(SagaId(self.row.saga_id))
         assert row is not None, "a task row refers to its saga"
-        definition = await info.context.loaders.definition.load((row.definition_name, row.definition_version))
+        definition = await info.context.backend.definitions.get(row.definition_name, row.definition_version)
         return Calculation.of(catalogue.Calculation.from_json(definition.calculations[self.row.calculation]))
 
     @resolver(description="How far it has come.")
