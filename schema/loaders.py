@@ -8,8 +8,9 @@ from typing import Self, TypeVar
 from strawberry.dataloader import DataLoader
 
 from sagas.ids import ProjectId, SagaId
-from sagas.models import CalculationTask, Draft, Saga
+from sagas.models import CalculationTask, Draft, Saga, SagaEvent
 from sagas.ports import Issue, MergeRequest, Project
+from sagas.store.queries import Page, Queries
 from schema.backend import Backend
 
 K = TypeVar("K", bound=Hashable)
@@ -17,6 +18,8 @@ V = TypeVar("V")
 
 IssueKey = tuple[ProjectId, int]
 BranchKey = tuple[ProjectId, str]
+EventsKey = tuple[SagaId, int, bool]
+"""A saga, the size of a page, and whether it is its journal's last one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +29,7 @@ class Loaders:
     saga: DataLoader[SagaId, Saga | None]
     draft: DataLoader[SagaId, Draft | None]
     tasks: DataLoader[SagaId, Sequence[CalculationTask]]
+    events: DataLoader[EventsKey, Page[SagaEvent]]
     project: DataLoader[ProjectId | str, Project | None]
     issue: DataLoader[IssueKey, Issue | None]
     merge_requests: DataLoader[BranchKey, Sequence[MergeRequest]]
@@ -42,10 +46,23 @@ class Loaders:
             saga=_optional(queries.sagas),
             draft=_optional(queries.drafts_of),
             tasks=_several(queries.tasks_of),
+            events=DataLoader(_pages_of_events(queries)),
             project=_each(forge.project),
             issue=_each(lambda key: forge.issue(*key)),
             merge_requests=_each(merge_requests),
         )
+
+
+def _pages_of_events(queries: Queries) -> Callable[[list[EventsKey]], Awaitable[Sequence[Page[SagaEvent]]]]:
+    async def batch(keys: list[EventsKey]) -> Sequence[Page[SagaEvent]]:
+        found: dict[EventsKey, Page[SagaEvent]] = {}
+        for size, from_end in {(size, from_end) for _, size, from_end in keys}:
+            sagas = [saga for saga, *shape in keys if shape == [size, from_end]]
+            pages = await queries.events_pages(sagas, size=size, from_end=from_end)
+            found |= {(saga, size, from_end): page for saga, page in pages.items()}
+        return [found[key] for key in keys]
+
+    return batch
 
 
 def _optional(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:

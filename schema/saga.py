@@ -244,9 +244,14 @@ async def events_page(
 ) -> SagaEventConnection:
     """A page of the saga's journal; its length is its newest version, as versions have no gap."""
     asked = page_arguments(first, after, last, before)
-    page = await info.context.backend.queries.events_page(
-        SagaId(row.id), first=asked.first, after=asked.after, last=asked.last, before=asked.before
-    )
+    saga_id, size, from_end = SagaId(row.id), asked.first or asked.last or 0, asked.first is None
+    if asked.after is None and asked.before is None:
+        page = await info.context.loaders.events.load((saga_id, size, from_end))
+    else:
+        # A cursor is of one saga, so there is nothing to put together.
+        page = await info.context.backend.queries.events_page(
+            saga_id, first=asked.first, after=asked.after, last=asked.last, before=asked.before
+        )
     edges = [SagaEventEdge(node=SagaEvent.of(event), cursor=cursor) for event, cursor in page.edges]
     return SagaEventConnection(edges=edges, page_info=PageInfo.of(page), total_count=row.version)
 

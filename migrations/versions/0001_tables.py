@@ -165,9 +165,12 @@ INDEXES = (
     WHERE due_at IS NULL AND status IN ('RUNNING', 'AWAITING_RESULT', 'CANCELLING')
     """,
     "CREATE INDEX ix_saga_live_branch ON saga (project_id, branch) WHERE status NOT IN ('COMPLETED', 'CANCELLED')",
-    "CREATE INDEX ix_saga_project_created ON saga (project_id, created_at DESC, id DESC)",
+    "CREATE INDEX ix_saga_project_created ON saga (project_id, created_at DESC, id DESC) INCLUDE (definition_name)",
     "CREATE INDEX ix_saga_path_created ON saga (project_path, created_at DESC, id DESC)",
-    "CREATE INDEX ix_saga_starter_created ON saga (started_by_id, created_at DESC, id DESC)",
+    """
+    CREATE INDEX ix_saga_starter_created ON saga (started_by_id, created_at DESC, id DESC)
+    INCLUDE (definition_name, project_id)
+    """,
     "CREATE INDEX ix_saga_issue_created ON saga (project_id, issue_iid, created_at DESC, id DESC)",
     "CREATE INDEX ix_saga_event_feed ON saga_event (xid, saga_id, version)",
     "CREATE INDEX ix_calculation_task_outbox ON calculation_task (created_at) WHERE published_at IS NULL",

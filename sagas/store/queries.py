@@ -30,6 +30,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import select as select_columns
 from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.orm import aliased
 from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 from sqlmodel.sql.expression import SelectOfScalar
@@ -131,7 +132,7 @@ class Queries:
         """How many sagas `page` walks over."""
         if asked.fits_nothing or projects == frozenset():
             return 0
-        (count,) = await self._rows(select(func.count()).select_from(SagaRow).where(*_conditions(asked, projects)))
+        (count,) = await self._rows(count_statement(asked, projects))
         return count
 
     async def project_ids(self) -> Sequence[ProjectId]:
@@ -184,6 +185,19 @@ class Queries:
         statement = events_statement(saga_id, bounds, limit=window.size + 1, newest_first=window.from_end)
         rows = await self._rows(statement)
         return await window.page(rows, lambda row: EventKey(row.version).cursor(), reaches=reaches)
+
+    async def events_pages(
+        self, saga_ids: Sequence[SagaId], *, size: int, from_end: bool
+    ) -> dict[SagaId, Page[SagaEvent]]:
+        """The first (or last) page of each saga's journal, oldest first: one statement for all of them."""
+        window: Window[EventKey] = Window(size, from_end, after=None, before=None)
+        rows: dict[SagaId, list[SagaEvent]] = {saga_id: [] for saga_id in saga_ids}
+        for row in await self._rows(events_of_each_statement(saga_ids, limit=size + 1, newest_first=from_end)):
+            rows[SagaId(row.saga_id)].append(row)
+        return {
+            saga_id: await window.page(found, lambda row: EventKey(row.version).cursor(), reaches=_never)
+            for saga_id, found in rows.items()
+        }
 
     async def events_count(self, saga_id: SagaId) -> int:
         """How many entries the saga's journal has."""
@@ -291,6 +305,11 @@ def sagas_statement(
     )
 
 
+def count_statement(asked: SagaFilter, projects: frozenset[ProjectId] | None) -> SelectOfScalar[int]:
+    """How many sagas fit; of projects, or of a user's, their indexes alone tell."""
+    return select(func.count()).select_from(SagaRow).where(*_conditions(asked, projects))
+
+
 def events_statement(
     saga_id: SagaId, bounds: Sequence[ColumnElement[bool]], *, limit: int, newest_first: bool = False
 ) -> SelectOfScalar[SagaEvent]:
@@ -298,6 +317,25 @@ def events_statement(
     version = col(SagaEvent.version)
     order = version.desc() if newest_first else version
     return select(SagaEvent).where(col(SagaEvent.saga_id) == saga_id, *bounds).order_by(order).limit(_inline(limit))
+
+
+def events_of_each_statement(
+    saga_ids: Sequence[SagaId], *, limit: int, newest_first: bool
+) -> SelectOfScalar[SagaEvent]:
+    """The oldest or newest entries of each saga's journal, in this order, by its primary key."""
+    wanted = func.unnest(literal(list(saga_ids), ARRAY(Uuid()))).table_valued("id", name="wanted").render_derived()
+    version = col(SagaEvent.version)
+    stretch = (
+        select(SagaEvent)
+        .where(col(SagaEvent.saga_id) == wanted.c.id)
+        .order_by(version.desc() if newest_first else version)
+        .limit(_inline(limit))
+        .correlate(wanted)
+        .lateral("stretch")
+    )
+    event = aliased(SagaEvent, stretch)
+    order = col(event.version).desc() if newest_first else col(event.version)
+    return select(event).select_from(wanted).join(stretch, true()).order_by(col(event.saga_id), order)
 
 
 def sagas_by_id_statement(ids: Sequence[SagaId]) -> Select[Any]:
@@ -359,6 +397,11 @@ def _conditions(asked: SagaFilter, projects: frozenset[ProjectId] | None) -> lis
             # In the words of the partial index of live sagas, so that the planner may use it.
             conditions.append(literal_column("saga.status NOT IN ('COMPLETED', 'CANCELLED')", Boolean()))
     return conditions
+
+
+async def _never(_backwards: bool) -> bool:
+    """A page without bounds has nothing outside of them."""
+    return False
 
 
 def _any_of(ids: Sequence[SagaId]) -> Any:
