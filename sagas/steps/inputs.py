@@ -119,6 +119,7 @@ async def hydrate(run: StepRun) -> Advanced:
     except TerminalError as error:
         if error.code != "INPUT_CHANGED":
             raise
+        await run.verify()  # of this file alone may it be said that somebody was first
         branch = await run.branch()
         earlier = await find_written(run, calculation.input_file, branch.head)
         if earlier is not None and earlier[1].blob_id == (await read_draft(run, calculation, branch.head)).blob_id:

@@ -5,6 +5,7 @@ import pytest
 from sagas.errors import RefusalCode, RefusedError, RetryableError
 from sagas.ids import SagaId
 from sagas.models import EventType, Saga, SagaStatus
+from tests.properties.stepping import Stepper
 from tests.support import eventually
 from tests.world import COLLEAGUE, ENGINEER, World
 
@@ -68,6 +69,32 @@ async def test_a_step_that_would_commit_finds_first_what_others_have_changed(wor
         assert await failed_with(world, saga) == ("COMMIT_FEEDWATER_HEATERS_INPUT", "OUTPUT_DELETED")
     assert world.forge.head_of(world.project, BRANCH) == head, "nothing was committed"
     assert len(world.publisher.published) == 1
+
+
+async def test_a_hydration_tells_which_earlier_file_was_changed_and_commits_nothing(world: World) -> None:
+    async with world.running():
+        saga = await world.start()
+        await world.give(saga.id, "condenser")
+        await world.published(saga.id, "condenser")
+    await world.work(saga.id, "condenser")
+    stepper = Stepper(world)
+    await stepper.look()
+    while (await world.saga(saga.id)).state != "HYDRATE_FEEDWATER_HEATERS":
+        if not stepper.workers:
+            await stepper.claim()
+        (worker,) = stepper.workers
+        await stepper.act(worker)
+        await stepper.record(worker)
+    world.forge.write(world.project, BRANCH, "condenser_input.json", '{"load": 66}', author=COLLEAGUE)
+    head = world.forge.head_of(world.project, BRANCH)
+    (worker,) = stepper.workers
+    await stepper.act(worker)
+    await stepper.record(worker)
+    failed = await world.saga(saga.id)
+    assert failed.error is not None
+    assert (failed.state, failed.error["code"]) == ("HYDRATE_FEEDWATER_HEATERS", "INPUT_CHANGED")
+    assert "condenser_input.json" in failed.error["message"]
+    assert world.forge.head_of(world.project, BRANCH) == head
 
 
 async def test_an_input_changed_while_a_worker_calculates_is_told_at_once_and_its_result_waited_for_when_mended(
