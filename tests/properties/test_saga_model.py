@@ -10,7 +10,8 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeAlias, TypeVar
+from uuid import uuid4
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -25,15 +26,17 @@ from hypothesis.stateful import (
 )
 
 from sagas.errors import RefusalCode, RefusedError, RetryableError, SagaError, TerminalError, UnknownOutcomeError
-from sagas.ids import SagaId, TaskId
+from sagas.ids import CommitSha, SagaId, TaskId
 from sagas.models import Saga, SagaStatus, Wanted
-from sagas.ports import TaskReport, TaskState
+from sagas.ports import Json, TaskReport, TaskState
 from sagas.use_cases.answers import Answer
 from tests.properties import invariants
 from tests.properties.stepping import Stepper, Worker
 from tests.world import COLLEAGUE, ENGINEER, World, new_world
 
 T = TypeVar("T")
+Ask: TypeAlias = Callable[[str], Awaitable[Answer]]
+"""A command, sent under this idempotency key."""
 CALCULATIONS = ("condenser", "feedwater_heaters", "balance")
 FILES = [f"{name}_{part}.json" for name in CALCULATIONS for part in ("input", "output")]
 MOMENTS = st.sampled_from(["at any time", "leased", "acted, not recorded"])
@@ -44,6 +47,7 @@ FILES_OUT_OF_REACH = frozenset({RefusalCode.GITLAB_UNAVAILABLE, RefusalCode.GITL
 RETRYABLE = RetryableError("GITLAB_UNAVAILABLE", "503")
 LOST = UnknownOutcomeError("GITLAB_UNAVAILABLE", "connection reset")
 REFUSED = TerminalError("GITLAB_REJECTED", "pre-receive hook declined")
+MENDED_BY_A_RETRY = {REFUSED.code, "MERGE_REQUEST_MERGED", "MERGE_REQUEST_CLOSED"}
 AWAY = RetryableError("BROKER_UNAVAILABLE", "away")
 BROKER = ("publish", "report", "revoke")
 FAULTS: list[tuple[str, SagaError, bool]] = [
@@ -70,6 +74,10 @@ class Story(RuleBasedStateMachine):
         self._stack = AsyncExitStack()
         self.world: World = self.do(self._stack.enter_async_context(new_world(self.database_url)))
         self.stepper = Stepper(self.world)
+        self.answered: list[tuple[Ask, str]] = []
+        """Commands that were done, with the keys under which they were."""
+        self.removed: CommitSha | None = None
+        """Where the branch stood when a colleague removed it."""
         self.saga: Saga
 
     def do(self, work: Coroutine[Any, Any, T]) -> T:
@@ -188,21 +196,29 @@ class Story(RuleBasedStateMachine):
     def advance(self, load: int, moment: str) -> None:
         self._comes_while(moment)
         step, waits = self.saga.state, self.saga.status is SagaStatus.AWAITING_INPUT
-        call = self.world.service.advance(ENGINEER, self.saga_id, step=step, values={"load": load})
-        self._command(call, allowed=waits)
+
+        def ask(key: str) -> Awaitable[Answer]:
+            values: Json = {"load": load}
+            return self.world.service.advance(ENGINEER, self.saga_id, step=step, values=values, idempotency_key=key)
+
+        self._command(ask, allowed=waits)
 
     @rule(moment=MOMENTS)
     def pause(self, moment: str) -> None:
         self._comes_while(moment)
         allowed = self.saga.status in RUNS | {SagaStatus.PAUSED}
-        self._command(self.world.service.pause(ENGINEER, self.saga_id), allowed=allowed)
+        self._command(
+            lambda key: self.world.service.pause(ENGINEER, self.saga_id, idempotency_key=key), allowed=allowed
+        )
 
     @precondition(lambda self: self.saga.status is SagaStatus.PAUSED or self.saga.version % 3 == 0 or self.saga.wanted)
     @rule(moment=MOMENTS)
     def resume(self, moment: str) -> None:
         self._comes_while(moment)
         allowed = self.saga.status is SagaStatus.PAUSED or self.saga.wanted is Wanted.PAUSE
-        self._command(self.world.service.resume(ENGINEER, self.saga_id), allowed=allowed)
+        self._command(
+            lambda key: self.world.service.resume(ENGINEER, self.saga_id, idempotency_key=key), allowed=allowed
+        )
 
     @precondition(lambda self: self.saga.status is SagaStatus.FAILED or self.saga.version % 3 == 0)
     @rule(data=st.data())
@@ -210,19 +226,37 @@ class Story(RuleBasedStateMachine):
         definition = self.do(self.world.definitions.get(self.saga.definition_name, self.saga.definition_version))
         targets = definition.retry_targets(self.saga.state)
         step = data.draw(st.sampled_from([None, *targets]))
-        call = self.world.service.retry(ENGINEER, self.saga_id, from_step=step)
-        self._command(call, allowed=self.saga.status is SagaStatus.FAILED, also=FILES_OUT_OF_REACH)
+
+        def ask(key: str) -> Awaitable[Answer]:
+            return self.world.service.retry(ENGINEER, self.saga_id, from_step=step, idempotency_key=key)
+
+        self._command(ask, allowed=self.saga.status is SagaStatus.FAILED, also=FILES_OUT_OF_REACH)
 
     @precondition(lambda self: self.saga.version > 8)
     @rule(compensate=st.booleans(), moment=MOMENTS)
     def cancel(self, compensate: bool, moment: str) -> None:
         self._comes_while(moment)
-        call = self.world.service.cancel(ENGINEER, self.saga_id, compensate=compensate)
-        self._command(call, allowed=self.saga.status is not SagaStatus.COMPLETED)
 
-    def _command(self, call: Awaitable[Answer], *, allowed: bool, also: frozenset[RefusalCode] = frozenset()) -> None:
+        def ask(key: str) -> Awaitable[Answer]:
+            return self.world.service.cancel(ENGINEER, self.saga_id, compensate=compensate, idempotency_key=key)
+
+        self._command(ask, allowed=self.saga.status is not SagaStatus.COMPLETED)
+
+    @precondition(lambda self: self.answered)
+    @rule(data=st.data())
+    def a_client_repeats_what_was_done(self, data: st.DataObject) -> None:
+        """However long ago it was, and whatever has happened since: the same answer, and nothing is done again."""
+        ask, key = data.draw(st.sampled_from(self.answered))
+        before = self.do(self.world.saga(self.saga.id))
+        answer = self.do(_awaited(ask(key)))
+        assert (answer.saga.id, answer.created) == (self.saga.id, False)
+        assert self.do(self.world.saga(self.saga.id)).version == before.version
+
+    def _command(self, command: Ask, *, allowed: bool, also: frozenset[RefusalCode] = frozenset()) -> None:
         """Hold a command to the model: done where its status allows it, else refused, and nothing changed."""
         before = self.do(self.world.saga(self.saga.id))
+        key = f"key {uuid4()}"
+        call = command(key)
 
         async def ask() -> Answer | SagaError:
             try:
@@ -238,6 +272,7 @@ class Story(RuleBasedStateMachine):
         elif isinstance(answer, Answer):
             assert allowed or not answer.created
             assert answer.created == (after.version > before.version)
+            self.answered.append((command, key))
 
     # -- workers and colleagues
 
@@ -270,6 +305,46 @@ class Story(RuleBasedStateMachine):
         if text is None and forge.read(self.world.project, branch, path) is None:
             return
         forge.write(self.world.project, branch, path, text, author=COLLEAGUE)
+
+    @precondition(lambda self: self.saga.version > 3 and self._branch_is_there())
+    @rule(data=st.data(), how=st.sampled_from(["sets it back", "squashes it", "removes it"]))
+    def colleague_rewrites(self, data: st.DataObject, how: str) -> None:
+        """By force: to an older commit, or to the same files without their history; or the branch goes."""
+        forge, branch = self.world.forge, self.saga.branch
+        log = forge.commit_log(self.world.project, branch)
+        if how == "sets it back":
+            forge.force_push(self.world.project, branch, data.draw(st.sampled_from(log)).sha)
+        elif how == "squashes it":
+            repository = forge._repository(self.world.project)
+            tree = repository.tree(log[0].sha)
+            forge.force_push(self.world.project, branch, log[-1].sha)
+            repository.commit(branch, tree, "Squashed", author=COLLEAGUE, committer=COLLEAGUE)
+        else:
+            self.removed = log[0].sha
+            forge.remove_branch(self.world.project, branch)
+
+    @precondition(lambda self: self.removed is not None and not self._branch_is_there())
+    @rule()
+    def colleague_restores_the_branch(self) -> None:
+        self.world.forge.add_branch(self.world.project, self.saga.branch, ref=self.removed)
+
+    def _branch_is_there(self) -> bool:
+        return self.saga.branch in self.world.forge.branch_names(self.world.project)
+
+    @precondition(lambda self: self.saga.version > 3 and self._branch_is_there())
+    @rule(state=st.sampled_from(["merged", "closed"]))
+    def colleague_opens_or_ends_a_merge_request(self, state: str) -> None:
+        forge, project, branch = self.world.forge, self.world.project, self.saga.branch
+        opened = [mr for mr in forge._merge_requests if (mr.source_branch, mr.state) == (branch, "opened")]
+        if opened:
+            forge.set_merge_request_state(project, opened[0].iid, state)
+        else:
+            self.do(
+                forge.create_merge_request(
+                    project.id, source_branch=branch, target_branch="main", title="By hand", description=""
+                )
+            )
+        self.do(self.stepper.look())
 
     # -- faults
 
@@ -312,15 +387,16 @@ class Story(RuleBasedStateMachine):
         return False
 
     async def _mend(self, saga: Saga) -> None:
-        """Retry what GitLab refused by a fault; what the saga's own files cause is not worth another try here."""
-        if saga.error is not None and saga.error["code"] == REFUSED.code:
+        """Retry what a fault or the end of a merge request has stopped; what files cause is not worth another try here."""
+        if saga.error is not None and saga.error["code"] in MENDED_BY_A_RETRY:
             await self.world.service.retry(ENGINEER, SagaId(saga.id))
         else:
             await self.world.service.cancel(ENGINEER, SagaId(saga.id))
 
     async def _fill_in(self, saga: Saga) -> None:
         await self.stepper.look()
-        await self.world.service.advance(ENGINEER, SagaId(saga.id), step=saga.state, values={"load": 5})
+        if (await self.world.saga(saga.id)).status is SagaStatus.AWAITING_INPUT:
+            await self.world.service.advance(ENGINEER, SagaId(saga.id), step=saga.state, values={"load": 5})
 
     async def _be_the_worker(self, saga: Saga) -> None:
         name = saga.state.removeprefix("AWAIT_").removesuffix("_RESULT").lower()
@@ -328,7 +404,11 @@ class Story(RuleBasedStateMachine):
         await self.stepper.look()
 
 
-@pytest.mark.timeout(300)
+async def _awaited(answer: Awaitable[Answer]) -> Answer:
+    return await answer
+
+
+@pytest.mark.timeout(600)
 def test_whatever_happens_the_promises_hold_and_the_saga_can_end(database_url: str) -> None:
     with asyncio.Runner() as runner:
         bound = type("BoundStory", (Story,), {"database_url": database_url, "runner": runner})

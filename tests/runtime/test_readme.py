@@ -23,6 +23,8 @@ DOCUMENTS = [
     "docs/operations.md",
     "docs/api.md",
     "docs/frontend.md",
+    "docs/faults.md",
+    "docs/guarantees.md",
 ]
 
 
