@@ -167,6 +167,16 @@ async def test_sagas_updated_tells_nothing_of_sagas_that_never_matched(api: Api,
         assert (await peer.next())["sagasUpdated"]["id"] == saga_id(wanted)
 
 
+async def test_a_search_means_the_same_live_as_in_the_list(api: Api, server: Listener) -> None:
+    api.world.forge.add_branch(api.world.project, "issue/2-other")
+    async with server.client() as peer:
+        await peer.subscribe(MANY, filter={"search": "OTHER irina"})
+        await eventually(lambda: api.feed.subscribers)
+        await api.world.start()
+        wanted = await api.world.start(branch="issue/2-other")
+        assert (await peer.next())["sagasUpdated"]["id"] == saga_id(wanted)
+
+
 async def test_after_a_gap_in_hints_sagas_updated_tells_what_changed_and_nothing_else(
     api: Api, server: Listener
 ) -> None:

@@ -1,5 +1,20 @@
 import { graphql } from "../gql";
 
+export const SagaOfIssue = graphql(`
+  fragment SagaOfIssue on Saga {
+    ...SagaState
+    projectPath
+    issueIid
+    definition { name }
+  }
+`);
+
+export const IssueSagasChanged = graphql(`
+  subscription IssueSagasChanged {
+    sagasUpdated { ...SagaOfIssue }
+  }
+`);
+
 export const IssuesPage = graphql(`
   query IssuesPage($state: IssueState, $search: String, $after: String) {
     issues(state: $state, search: $search, first: 50, after: $after) {
@@ -7,7 +22,7 @@ export const IssuesPage = graphql(`
       edges {
         node {
           id iid title state projectPath labels dueDate webUrl branch
-          sagas(first: 5) { edges { node { ...SagaState definition { name } createdAt } } }
+          sagas(first: 5) { edges { node { ...SagaOfIssue } } }
         }
       }
     }

@@ -3,9 +3,8 @@ import type { CombinedError } from "urql";
 import { client } from "../api/client";
 import { connection } from "../api/connection";
 import { type Store, store } from "../api/store";
-import type { IssueState, IssuesPageQuery, SagaStateFragment } from "../gql/graphql";
-import { SagasChanged } from "../sagas/documents";
-import { IssuesPage } from "./documents";
+import type { IssueState, IssuesPageQuery, SagaOfIssueFragment } from "../gql/graphql";
+import { IssueSagasChanged, IssuesPage } from "./documents";
 
 export type Issue = NonNullable<IssuesPageQuery["issues"]>["edges"][number]["node"];
 
@@ -21,29 +20,25 @@ export interface Listed {
   readonly error: CombinedError | null;
 }
 
-/** A new saga is worth reading the issues again, but not for each of a hundred. */
-const GATHER_MS = 300;
-
 /** My issues as GitLab has them, with their sagas as they are now. */
 export class LiveIssues {
   readonly listed: Store<Listed> = store<Listed>({ issues: [], more: false, state: "loading", error: null });
   private readonly ends: (() => void)[] = [];
   private cursor: string | null = null;
-  private soon: ReturnType<typeof setTimeout> | undefined;
   /** Answers come in any order; only that to the newest question counts. */
   private question = 0;
 
   constructor(private readonly asked: Asked) {}
 
   open(): void {
-    const changes = client.subscription(SagasChanged, { filter: null }).subscribe(({ data }) => data && this.changed(data.sagasUpdated));
+    const changes = client.subscription(IssueSagasChanged, {}).subscribe(({ data, error }) => (data ? this.changed(data.sagasUpdated) : error && void this.read()));
     let epoch = connection.get().epoch;
     const again = connection.subscribe(() => {
       if (connection.get().epoch === epoch) return;
       epoch = connection.get().epoch;
       void this.read();
     });
-    this.ends.push(changes.unsubscribe, again, () => clearTimeout(this.soon), () => (this.question += 1));
+    this.ends.push(changes.unsubscribe, again, () => (this.question += 1));
     void this.read();
   }
 
@@ -75,18 +70,15 @@ export class LiveIssues {
     this.listed.set({ issues: [...before, ...fresh], more: page.pageInfo.hasNextPage, state: "shown", error: null });
   }
 
-  private changed(state: SagaStateFragment): void {
-    const { issues } = this.listed.get();
-    const known = issues.some(({ sagas }) => sagas.edges.some(({ node }) => node.id === state.id));
-    if (!known) {
-      clearTimeout(this.soon);
-      this.soon = setTimeout(() => void this.read(), GATHER_MS);
-      return;
-    }
-    const moved = issues.map((issue) => ({
-      ...issue,
-      sagas: { edges: issue.sagas.edges.map(({ node }) => ({ node: node.id === state.id && node.version < state.version ? { ...node, ...state } : node })) },
-    }));
-    this.listed.set({ ...this.listed.get(), issues: moved });
+  /** Of a saga of one of these issues, its newest state; one that is new comes first. */
+  private changed(state: SagaOfIssueFragment): void {
+    const issues = this.listed.get().issues.map((issue) => {
+      if (issue.projectPath !== state.projectPath || issue.iid !== state.issueIid) return issue;
+      const sagas = issue.sagas.edges.map(({ node }) => node);
+      const known = sagas.some(({ id }) => id === state.id);
+      const now = known ? sagas.map((saga) => (saga.id === state.id && saga.version < state.version ? state : saga)) : [state, ...sagas];
+      return { ...issue, sagas: { edges: now.map((node) => ({ node })) } };
+    });
+    this.listed.set({ ...this.listed.get(), issues });
   }
 }

@@ -48,7 +48,7 @@ export class LiveSaga {
     for (const end of this.ends.splice(0)) end();
   }
 
-  /** The saga as it is now, and what GitLab says about it. */
+  /** The saga as it is now (or that it may not be seen any more), and what GitLab says about it. */
   async read(): Promise<void> {
     const { data, error } = await client.query(OneSaga, { id: this.id }).toPromise();
     if (!data) {
@@ -77,7 +77,7 @@ export class LiveSaga {
     const { id } = this;
     const resume: Resume = () => ({ afterVersion: this.seen });
     this.following = [
-      client.subscription(SagaMoved, { id }).subscribe(({ data }) => data && this.moved(data.sagaUpdated)).unsubscribe,
+      client.subscription(SagaMoved, { id }).subscribe(({ data, error }) => (data ? this.moved(data.sagaUpdated) : error && void this.read())).unsubscribe,
       client.subscription(Journal, { id, afterVersion: this.seen }, { resume }).subscribe(({ data }) => data && this.happened(data.sagaEvents)).unsubscribe,
     ];
   }
@@ -108,6 +108,6 @@ export class LiveSaga {
 
 /** The changing part of a saga alone. */
 function alive(saga: Saga): Partial<SagaLiveFragment> {
-  const { projectPath: _path, branch: _branch, createdAt: _created, issueIid: _iid, startedBy: _starter, definition: _definition, ...rest } = saga;
+  const { projectPath: _path, branch: _branch, issueIid: _iid, startedBy: _starter, definition: _definition, ...rest } = saga;
   return rest;
 }

@@ -32,7 +32,7 @@ export default function SagaPage({ id }: { id: string }) {
   const { saga, gitlab } = shown;
   const issue = gitlab?.issue?.title;
   useTitle(issue ?? (saga === null ? words.sagas.title : saga.definition.title));
-  if (saga !== null) return <Whole saga={saga} shown={shown} live={live} />;
+  if (saga !== null && shown.state !== "missing") return <Whole saga={saga} shown={shown} live={live} />;
   return (
     <main id="content" className="page" tabIndex={-1} aria-busy={shown.state === "loading"}>
       {shown.state === "loading" && <p className="quiet">{words.saga.loading}</p>}

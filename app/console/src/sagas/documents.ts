@@ -5,6 +5,7 @@ export const SagaState = graphql(`
   fragment SagaState on Saga {
     id
     version
+    createdAt
     status
     state
     nextStep
@@ -23,7 +24,6 @@ export const SagaRow = graphql(`
     ...SagaState
     projectPath
     branch
-    createdAt
     issueIid
     definition { name }
     startedBy { username name }

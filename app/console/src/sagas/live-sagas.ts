@@ -10,6 +10,12 @@ export type Issue = { readonly iid: number; readonly title: string; readonly web
 /** `left`: it does not fit the filters any more. It stays in its place, so that nothing jumps under the reader's hand. */
 export type Row = SagaRowFragment & { readonly title: string | null; readonly left: boolean };
 
+interface Page {
+  readonly rows: readonly SagaRowFragment[];
+  readonly end: string | null;
+  readonly more: boolean;
+}
+
 export interface Listed {
   readonly rows: readonly Row[];
   readonly total: number;
@@ -35,6 +41,9 @@ export class LiveSagas {
   private total = 0;
   private more = false;
   private loading = false;
+  private refreshing = false;
+  private wanting = false;
+  private turn: Promise<void> = Promise.resolve();
   private error: CombinedError | null = null;
   private drawing: ReturnType<typeof setTimeout> | undefined;
 
@@ -45,40 +54,75 @@ export class LiveSagas {
     // Whatever the status: a row that no longer fits stays in sight, so it must stay true as well.
     const { unsubscribe } = client
       .subscription(SagasChanged, { filter: { ...this.filter, statuses: null } })
-      .subscribe(({ data }) => data && this.changed(data.sagasUpdated));
+      .subscribe(({ data, error }) => (data ? this.changed(data.sagasUpdated) : error && this.refresh()));
     let epoch = connection.get().epoch;
     const again = connection.subscribe(() => {
       if (connection.get().epoch === epoch) return;
       epoch = connection.get().epoch;
-      void this.refresh();
+      this.refresh();
     });
-    const safety = setInterval(() => void this.refresh(), SAFETY_READ_MS);
+    const safety = setInterval(() => this.inTurn(() => this.readAgain(1)), SAFETY_READ_MS);
     this.ends.push(unsubscribe, again, () => clearInterval(safety), () => clearTimeout(this.drawing));
-    void this.refresh();
+    this.refresh();
   }
 
   close(): void {
     for (const end of this.ends.splice(0)) end();
   }
 
-  /** Everything shown so far, read again; what is not among it any more has left the filter. */
-  async refresh(): Promise<void> {
-    if (this.loading) return;
-    const wanted = Math.max(1, Math.ceil(this.rows.size / PAGE));
+  /** Reads everything shown so far again. */
+  refresh(): void {
+    if (this.refreshing) return;
+    this.refreshing = true;
+    this.inTurn(() => {
+      this.refreshing = false;
+      return this.readAgain(Math.max(1, Math.ceil(this.rows.size / PAGE)));
+    });
+  }
+
+  loadMore(): void {
+    if (this.wanting) return;
+    this.wanting = true;
+    this.inTurn(async () => {
+      this.wanting = false;
+      if (!this.more) return;
+      const page = await this.read(this.cursor);
+      if (page !== null) this.reached(page);
+    });
+  }
+
+  /** One read after the other: each goes on from where the last one ended. */
+  private inTurn(work: () => Promise<void>): void {
+    this.turn = this.turn.then(work, work);
+  }
+
+  /** The newest pages once more. What should be among them and is not, has left the filter. */
+  private async readAgain(pages: number): Promise<void> {
     const before = new Set(this.rows.keys());
-    this.cursor = null;
-    for (let page = 0; page < wanted; page += 1) {
-      const fresh = await this.read();
-      if (fresh === null) return;
-      for (const id of fresh) before.delete(id);
-      if (!this.more) break;
+    let after: string | null = null;
+    for (let number = 1; number <= pages; number += 1) {
+      const page: Page | null = await this.read(after);
+      if (page === null) return;
+      for (const { id } of page.rows) before.delete(id);
+      after = page.end;
+      const oldest = page.rows.at(-1);
+      if (number === pages || !page.more) {
+        for (const id of before) {
+          const row = this.rows.get(id);
+          if (row !== undefined && (!page.more || (oldest !== undefined && newestFirst(row, oldest) < 0))) this.rows.set(id, { ...row, left: true });
+        }
+        // A look at the newest page alone says nothing about how far the reader has come.
+        if (pages * PAGE >= this.rows.size) this.reached(page);
+        break;
+      }
     }
-    if (!this.more) for (const id of before) this.leave(id);
     this.draw();
   }
 
-  async loadMore(): Promise<void> {
-    if (this.more && !this.loading) await this.read();
+  private reached({ end, more }: Page): void {
+    this.cursor = end;
+    this.more = more;
+    this.draw();
   }
 
   /** Takes out what no longer fits. */
@@ -87,26 +131,22 @@ export class LiveSagas {
     this.draw();
   }
 
-  /** The ids of the next page, merged into the rows; null where the service did not answer. */
-  private async read(): Promise<string[] | null> {
+  /** A page, merged into the rows; null where the service did not answer. */
+  private async read(after: string | null): Promise<Page | null> {
     this.loading = true;
     this.draw();
-    const variables = { filter: this.filter, first: PAGE, after: this.cursor };
+    const variables = { filter: this.filter, first: PAGE, after };
     const { data, error } = await ask(SagasPage, variables);
     this.loading = false;
     this.error = data ? null : (error ?? null);
-    if (!data) {
-      this.draw();
-      return null;
-    }
-    const { edges, pageInfo, totalCount } = data.sagas;
-    for (const { node } of edges) this.merge(node);
-    this.cursor = pageInfo.endCursor;
-    this.more = pageInfo.hasNextPage;
-    this.total = totalCount;
     this.draw();
-    if (edges.some(({ node }) => node.issueIid !== null && !this.titles.has(issueKey(node)))) void this.readTitles(variables);
-    return edges.map(({ node }) => node.id);
+    if (!data) return null;
+    const { edges, pageInfo, totalCount } = data.sagas;
+    const rows = edges.map(({ node }) => node);
+    for (const row of rows) this.merge(row);
+    this.total = totalCount;
+    if (rows.some((row) => row.issueIid !== null && !this.titles.has(issueKey(row)))) void this.readTitles(variables);
+    return { rows, end: pageInfo.endCursor, more: pageInfo.hasNextPage };
   }
 
   /** Titles are GitLab's, and GitLab may be slow or away: the rows do not wait for them. */
@@ -131,7 +171,9 @@ export class LiveSagas {
   private changed(state: SagaStateFragment): void {
     const known = this.rows.get(state.id);
     if (known === undefined) {
-      if (this.fits(state)) void this.arrive(state.id);
+      // What is older than all that was read comes when one scrolls to it.
+      const oldest = this.listed.get().rows.at(-1);
+      if (this.fits(state) && (!this.more || oldest === undefined || newestFirst(state, oldest) < 0)) void this.arrive(state.id);
       return;
     }
     if (known.version >= state.version) return;
@@ -149,18 +191,10 @@ export class LiveSagas {
     this.asking.delete(id);
     const saga = data?.saga;
     if (!saga || this.rows.has(id)) return;
-    const oldest = this.listed.get().rows.at(-1);
+    if (saga.issue) this.titles.set(issueKey(saga), saga.issue.title);
     this.total += 1;
-    if (!this.more || oldest === undefined || newestFirst(saga, oldest) < 0) {
-      if (saga.issue) this.titles.set(issueKey(saga), saga.issue.title);
-      this.merge(saga);
-    }
+    this.merge(saga);
     this.draw();
-  }
-
-  private leave(id: string): void {
-    const row = this.rows.get(id);
-    if (row !== undefined && !row.left) this.rows.set(id, { ...row, left: true });
   }
 
   /** Whether the changing part of the filter takes it; the server has seen to the rest. */

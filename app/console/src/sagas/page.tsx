@@ -38,7 +38,7 @@ export default function SagasPage() {
         )}
       </header>
       <FilterBar filters={filters} projects={useProjects(rows)} change={change} />
-      {error !== null && <Problem error={error} again={() => void sagas.refresh()} />}
+      {error !== null && <Problem error={error} again={() => sagas.refresh()} />}
       {state === "shown" && rows.length === 0 ? (
         <p className="empty">
           {written(filters).size > 0 ? (
@@ -52,7 +52,7 @@ export default function SagasPage() {
           )}
         </p>
       ) : (
-        <SagaTable rows={rows} total={total} more={more} busy={state === "loading more"} loadMore={() => void sagas.loadMore()} />
+        <SagaTable rows={rows} total={total} more={more} busy={state === "loading more"} loadMore={() => sagas.loadMore()} />
       )}
     </main>
   );
