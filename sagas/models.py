@@ -220,8 +220,8 @@ class Saga:
 class SagaRow(SQLModel, table=True):
     """The table of sagas. Code works with `Saga`, which says what the columns mean.
 
-    Every update touches `due_at`, so no index on the hot path can be kept out of it: rows are short and the
-    fill factor leaves room for the next version on the same page.
+    From one running step to the next no indexed column changes (`Change.go_on`), so the new version goes to the same
+    page, where the fill factor leaves room, and no index gets an entry. The others change `due_at` or the status.
     """
 
     __tablename__ = "saga"
