@@ -14,6 +14,7 @@ import typer
 
 from app.cli.words import fail
 from app.demo.lifeline import tell_ready
+from app.garbage import collect_less_often
 from app.logs import configure_logging
 from app.settings import Settings, load_database_settings, load_settings
 
@@ -29,7 +30,7 @@ def serve_api(given: Mapping[str, Any]) -> None:
     configure_logging(settings.log_level, settings.log_format)
     app = create_app(settings)
     config = server_config(app, host=settings.host, port=settings.port, ws_max_size=settings.limit_body)
-    server = Server(config, tell_ready)
+    server = Server(config, _ready)
     logging.getLogger("uvicorn.error").addFilter(_no_trace)
     try:
         server.run()
@@ -38,6 +39,11 @@ def serve_api(given: Mapping[str, Any]) -> None:
         if not_started is not None:
             raise not_started from None
         raise
+
+
+def _ready() -> None:
+    collect_less_often()
+    tell_ready()
 
 
 def _no_trace(record: logging.LogRecord) -> bool:
@@ -69,7 +75,7 @@ async def _engine(settings: Settings) -> None:
         open_services(settings, telemetry) as services,
         running(services.engine(engine_settings(settings))),
     ):
-        tell_ready()
+        _ready()
         log.info("the engine is at work")
         await asked_to_end.wait()
         log.info("the engine hands over what is under way")

@@ -21,63 +21,44 @@ _READ = "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_s
 async def measure(url: str, given: Options) -> list[Measure]:
     """Run the rounds one after the other, each with and without the kill."""
     calm, parked, at_work, lost = [], [], [], 0
+    child = await Child.start(url, branches=given.sagas)
     for _ in range(given.rounds):
-        calm.append(await _calm(url, given))
-        parked.append(await _killed_while_parked(url, given))
-        at_work.append(await _killed_at_work(url, given))
+        await child.ask("park", given.sagas, given.in_flight)
+        began = time.perf_counter()
+        await child.ask("finish", given.sagas, given.in_flight)
+        calm.append(time.perf_counter() - began)
+
+        await child.ask("park", given.sagas, given.in_flight)
+        began = time.perf_counter()
+        child = await _finished_by_another(url, given, child)
+        parked.append(time.perf_counter() - began)
+
+        await child.ask("park", given.sagas, given.in_flight)
+        began = time.perf_counter()
+        finishing = asyncio.create_task(child.ask("finish", given.sagas, given.in_flight))
+        while await ask(url, _UNFINISHED) > given.sagas // 2:
+            await asyncio.sleep(0.01)
+        child = await _finished_by_another(url, given, child)
+        at_work.append(time.perf_counter() - began)
+        await asyncio.gather(finishing, return_exceptions=True)
         lost += await ask(url, _UNFINISHED)
     return [
         less_is_better(NAME, "seconds", parked, "s", calm),
         spread(NAME, "seconds", parked),
         less_is_better(NAME, "seconds_killed_at_work", at_work, "s", calm),
         Measure(NAME, "lost", lost, "sagas", 0),
-        *await _first_answer(url, given),
+        *await _first_answer(url, given, child),
     ]
 
 
-async def _calm(url: str, given: Options) -> float:
-    child = await _parked(url, given)
-    began = time.perf_counter()
-    await child.ask("finish", given.sagas, given.in_flight)
-    taken = time.perf_counter() - began
+async def _finished_by_another(url: str, given: Options, child: Child) -> Child:
     await child.kill()
-    return taken
+    another = await Child.start(url, branches=given.sagas)
+    await another.ask("finish", given.sagas, given.in_flight)
+    return another
 
 
-async def _killed_while_parked(url: str, given: Options) -> float:
-    child = await _parked(url, given)
-    began = time.perf_counter()
-    await child.kill()
-    return await _finished_by_another(url, given, began)
-
-
-async def _killed_at_work(url: str, given: Options) -> float:
-    child = await _parked(url, given)
-    began = time.perf_counter()
-    finishing = asyncio.create_task(child.ask("finish", given.sagas, given.in_flight))
-    while await ask(url, _UNFINISHED) > given.sagas // 2:
-        await asyncio.sleep(0.01)
-    await child.kill()
-    await asyncio.gather(finishing, return_exceptions=True)
-    return await _finished_by_another(url, given, began)
-
-
-async def _parked(url: str, given: Options) -> Child:
-    child = await Child.start(url, branches=given.sagas)
-    await child.ask("park", given.sagas, given.in_flight)
-    return child
-
-
-async def _finished_by_another(url: str, given: Options, began: float) -> float:
-    child = await Child.start(url, branches=given.sagas)
-    await child.ask("finish", given.sagas, given.in_flight)
-    taken = time.perf_counter() - began
-    await child.kill()
-    return taken
-
-
-async def _first_answer(url: str, given: Options) -> list[Measure]:
-    child = await Child.start(url, branches=1)
+async def _first_answer(url: str, given: Options, child: Child) -> list[Measure]:
     await child.ask("park", 1, 1)
     await copy(url, CROWD * given.sagas, status="AWAITING_INPUT")
     await child.kill()

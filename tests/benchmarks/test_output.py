@@ -9,13 +9,13 @@ import pytest
 
 from tests.benchmarks.report import less_is_better, more_is_better, percentile
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(450)
 
 FIELDS = {"benchmark", "metric", "value", "unit", "floor", "ratio"}
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=240, check=False)
+    return subprocess.run([sys.executable, "-m", *arguments], capture_output=True, text=True, timeout=420, check=False)
 
 
 def figures(*arguments: str) -> dict[tuple[str, str], dict[str, Any]]:

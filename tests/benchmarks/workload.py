@@ -20,6 +20,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from app.adapters.embedded import PostgresServer
+from app.garbage import collect_less_often
 from app.live import Hub
 from app.migrate import migrate
 from app.services import running
@@ -215,6 +216,7 @@ def cpu_s() -> float:
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    """Run the work on the event loop that `serve` and `engine` have."""
+    """Run the work on the event loop that `serve` and `engine` have, with their pace of collecting garbage."""
+    collect_less_often()
     with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
         return runner.run(work)

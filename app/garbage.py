@@ -1,0 +1,17 @@
+"""Python's garbage collector, at the pace of a service: what it was started with is never looked through again."""
+
+import gc
+
+_NEW_OBJECTS = 20_000
+_RARELY = (20, 50)
+
+
+def collect_less_often() -> None:
+    """Call it once everything is loaded.
+
+    Steps and requests leave nearly nothing in cycles, but make objects by the thousand: at Python's own pace (every 700)
+    the collector took a ninth of the engine's CPU, most of it for looking through classes and schemas that stay.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_NEW_OBJECTS, *_RARELY)
