@@ -178,6 +178,11 @@ class SagaDefinition:
         return self._places[state]
 
     @cached_property
+    def last_places(self) -> Mapping[str, int]:
+        """The place of each calculation's last state; what stands beyond it builds upon its result."""
+        return {step.calculation: place for place, step in enumerate(self.steps) if step.calculation is not None}
+
+    @cached_property
     def chart(self) -> type[StateChart[Any]]:
         """The python-statemachine class built from the data."""
         return self._chart(self.transitions)

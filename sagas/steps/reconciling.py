@@ -8,7 +8,6 @@ taken as it is.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from sagas.catalogue import Calculation
 from sagas.context import SagaContext
 from sagas.definition import Action, SagaDefinition, StepKind
 from sagas.errors import TerminalError
@@ -37,16 +36,14 @@ def watched(
     inputs: dict[str, str] = {}
     outputs: dict[str, str] = {}
     for name, facts in context.calculations.items():
-        places = [definition.order(step.name) for step in definition.steps if step.calculation == name]
-        if not places:
+        if name not in definition.last_places:
             continue
-        calculation = Calculation.from_json(definition.calculations[name])
-        passed = max(places) < place
+        passed = definition.last_places[name] < place
         committed = name == here.calculation and (here.action in _AFTER_THE_COMMIT or here.kind is StepKind.RESULT)
         if facts.input_blob is not None and (passed or committed):
-            inputs[calculation.input_file] = facts.input_blob
+            inputs[str(definition.calculations[name]["input_file"])] = facts.input_blob
         if facts.output_blob is not None and passed:
-            outputs[calculation.output_file] = facts.output_blob
+            outputs[str(definition.calculations[name]["output_file"])] = facts.output_blob
     if task is not None:
         inputs |= {path: str(blob) for path, blob in task.input_blobs.items() if path not in outputs}
     return Watched(inputs, outputs)
