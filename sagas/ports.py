@@ -241,6 +241,9 @@ class Forge(Protocol):
     async def issue(self, project: ProjectId, iid: int) -> Issue | None:
         """One issue by its number in the project."""
 
+    async def issues_numbered(self, project: ProjectId, iids: Sequence[int]) -> Mapping[int, Issue]:
+        """Those of the project's issues that have one of these numbers, asked for together."""
+
     async def issues(
         self,
         *,

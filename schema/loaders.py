@@ -9,7 +9,7 @@ from strawberry.dataloader import DataLoader
 
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent
-from sagas.ports import Issue, MergeRequest, Project
+from sagas.ports import Forge, Issue, MergeRequest, Project
 from sagas.store.queries import Page, Queries
 from schema.backend import Backend
 
@@ -48,7 +48,7 @@ class Loaders:
             tasks=_several(queries.tasks_of),
             events=DataLoader(_pages_of_events(queries)),
             project=_each(forge.project),
-            issue=_each(lambda key: forge.issue(*key)),
+            issue=DataLoader(_issues(forge)),
             merge_requests=_each(merge_requests),
         )
 
@@ -61,6 +61,27 @@ def _pages_of_events(queries: Queries) -> Callable[[list[EventsKey]], Awaitable[
             pages = await queries.events_pages(sagas, size=size, from_end=from_end)
             found |= {(saga, size, from_end): page for saga, page in pages.items()}
         return [found[key] for key in keys]
+
+    return batch
+
+
+def _issues(forge: Forge) -> Callable[[list[IssueKey]], Awaitable[Sequence[Issue | BaseException | None]]]:
+    async def of_project(project: ProjectId, iids: list[int]) -> Mapping[int, Issue]:
+        if len(iids) > 1:
+            return await forge.issues_numbered(project, iids)
+        issue = await forge.issue(project, iids[0])
+        return {} if issue is None else {iids[0]: issue}
+
+    async def batch(keys: list[IssueKey]) -> Sequence[Issue | BaseException | None]:
+        numbers: dict[ProjectId, list[int]] = {}
+        for project, iid in keys:
+            numbers.setdefault(project, []).append(iid)
+        answers = await asyncio.gather(*(of_project(*asked) for asked in numbers.items()), return_exceptions=True)
+        found = dict(zip(numbers, answers, strict=True))
+        # A project that cannot be asked fails its own issues only.
+        return [
+            known if isinstance(known := found[project], BaseException) else known.get(iid) for project, iid in keys
+        ]
 
     return batch
 

@@ -317,6 +317,11 @@ class FakeForge:
         return next((issue for issue in self._issues if (issue.project_id, issue.iid) == (project, iid)), None)
 
     @_recorded
+    async def issues_numbered(self, project: ProjectId, iids: Sequence[int]) -> Mapping[int, Issue]:
+        self._repository(project)
+        return {issue.iid: issue for issue in self._issues if issue.project_id == project and issue.iid in iids}
+
+    @_recorded
     async def issues(
         self,
         *,

@@ -22,7 +22,7 @@ from gitlab_facade.client import Client, Timeouts, Watch
 from gitlab_facade.errors import BRANCH_DELETED, is_missing, text_of
 from gitlab_facade.geometries import MANIFEST, parse_geometries
 from gitlab_facade.instance import GitLabInstance
-from gitlab_facade.issues import PER_PAGE, in_query, walk
+from gitlab_facade.issues import PER_PAGE, by_number, in_query, numbered, walk
 from sagas.errors import TerminalError
 from sagas.ids import BlobId, CommitSha, ProjectId
 from sagas.ports import (
@@ -132,7 +132,11 @@ class GitLabFacade(GitLabInstance):
 
     async def issue(self, project: ProjectId, iid: int) -> Issue | None:
         """One issue by its number in the project."""
-        return await self._pool.run(lambda client: _issue(_at(client, project), iid))
+        return await self._pool.run(lambda client: by_number(_at(client, project), iid))
+
+    async def issues_numbered(self, project: ProjectId, iids: Sequence[int]) -> Mapping[int, Issue]:
+        """Those of the project's issues that have one of these numbers, a hundred to a request."""
+        return await self._pool.run(lambda client: numbered(_at(client, project), iids))
 
     async def issues(
         self,
@@ -339,15 +343,6 @@ def _is_ancestor(remote: RemoteProject, ancestor: CommitSha, ref: str) -> bool:
         _require_ref(remote, ref)
         return False
     return bool(base["id"] == ancestor)
-
-
-def _issue(remote: RemoteProject, iid: int) -> Issue | None:
-    try:
-        return answers.issue(remote.issues.get(iid).attributes)
-    except GitlabError as error:
-        if is_missing(error) or is_missing(error, "Issue"):
-            return None
-        raise
 
 
 def _issues(

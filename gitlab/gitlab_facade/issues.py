@@ -5,9 +5,14 @@ what it has seen: issues that come, go or close meanwhile shift no page, and iss
 neither lost nor repeated.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
+from gitlab.exceptions import GitlabError
+from gitlab.v4.objects import Project as RemoteProject
+
+from gitlab_facade import answers
+from gitlab_facade.errors import is_missing
 from sagas.ports import Issue, IssueCursor, IssuePage
 
 PER_PAGE = 100
@@ -50,3 +55,23 @@ def _next_step(bound: datetime | None, page: int, oldest_seen: datetime) -> tupl
     closer = oldest_seen + _RESOLUTION
     # A whole page of one millisecond brings the bound no further: within it, only the offset does.
     return (bound, page + 1) if bound is not None and closer >= bound else (closer, 1)
+
+
+def by_number(remote: RemoteProject, iid: int) -> Issue | None:
+    """One issue of the project."""
+    try:
+        return answers.issue(remote.issues.get(iid).attributes)
+    except GitlabError as error:
+        if is_missing(error) or is_missing(error, "Issue"):
+            return None
+        raise
+
+
+def numbered(remote: RemoteProject, iids: Sequence[int]) -> Mapping[int, Issue]:
+    """Those of the project's issues that have one of these numbers; a request for each hundred."""
+    found: dict[int, Issue] = {}
+    for start in range(0, len(iids), PER_PAGE):
+        asked = list(iids[start : start + PER_PAGE])
+        listed = remote.issues.list(iids=asked, per_page=PER_PAGE, get_all=False)
+        found |= {issue.iid: issue for issue in (answers.issue(one.attributes) for one in listed)}
+    return found

@@ -6,7 +6,6 @@ cannot leave a connection behind half-used.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -37,8 +36,9 @@ from sqlmodel.sql.expression import SelectOfScalar
 
 from sagas import merge_request
 from sagas.ids import ProjectId, SagaId, TaskId
-from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaRow, SagaStatus
+from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaRow
 from sagas.store.database import once_more
+from sagas.store.filters import SagaFilter
 from sagas.store.pages import EventKey, Page, SagaKey, Window
 
 __all__ = ["Page", "Queries", "SagaFilter"]
@@ -56,31 +56,6 @@ WITH RECURSIVE project(id) AS (
 )
 SELECT id FROM project WHERE id IS NOT NULL
 """)
-
-
-@dataclass(frozen=True, slots=True)
-class SagaFilter:
-    """Which sagas; every given field must fit. Merge request sagas are listed only where `definition` names them."""
-
-    project_path: str | None = None
-    issue_iid: int | None = None
-    branch: str | None = None
-    definition: str | None = None
-    statuses: frozenset[SagaStatus] | None = None
-    started_by_id: int | None = None
-    search: str | None = None
-    """Words that must all be found in `searched_text`, in any case of their letters."""
-
-    @property
-    def words(self) -> list[str]:
-        """What is searched for, in lower case."""
-        return (self.search or "").lower().split()
-
-    @property
-    def fits_nothing(self) -> bool:
-        """Whether no saga can fit: PostgreSQL's text holds neither NUL nor half of a surrogate pair."""
-        values = (getattr(self, field.name) for field in fields(self))
-        return self.statuses == frozenset() or any(isinstance(value, str) and not _storable(value) for value in values)
 
 
 class Queries:
@@ -416,10 +391,3 @@ def _project_array(projects: frozenset[ProjectId]) -> Any:
 def _inline(limit: int) -> Any:
     # In the statement's text: a plan made for an unknown limit would expect a tenth of the table.
     return bindparam(None, limit, Integer, literal_execute=True, unique=True)
-
-
-def _storable(value: str) -> bool:
-    try:
-        return b"\0" not in value.encode()
-    except UnicodeEncodeError:
-        return False

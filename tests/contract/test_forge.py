@@ -166,6 +166,7 @@ async def test_an_unknown_project_is_told_by_every_call(world: World) -> None:
         forge.commits(UNKNOWN, branch="main", since=None, path=None),
         forge.is_ancestor(UNKNOWN, ancestor=CommitSha("a" * 40), ref="main"),
         forge.issue(UNKNOWN, 1),
+        forge.issues_numbered(UNKNOWN, [1, 2]),
         forge.geometries(UNKNOWN, ref="main"),
         forge.merge_requests(UNKNOWN, source_branch="x"),
         forge.merge_request(UNKNOWN, 1),
@@ -359,6 +360,16 @@ async def test_an_issue_is_found_by_its_number_in_the_project(world: World, proj
     assert (found.title, found.state, found.labels) == ("Считать конденсатор", "opened", ("balance", "heat"))
     assert [assignee.id for assignee in found.assignees] == [world.engineer.id]
     assert await world.forge.issue(project.id, 2) is None
+
+
+async def test_issues_are_found_by_their_numbers_together_and_no_others(world: World, project: Project) -> None:
+    world.add_issue(world.add_project({"a": "b"}), "Elsewhere")
+    made = [world.add_issue(project, f"Issue {number}", assigned=False) for number in range(4)]
+    wanted = [made[2].iid, made[0].iid, 99]
+    found = await world.forge.issues_numbered(project.id, wanted)
+    assert {iid: issue.title for iid, issue in found.items()} == {wanted[0]: "Issue 2", wanted[1]: "Issue 0"}
+    assert await world.forge.issues_numbered(project.id, range(10_000, 10_150)) == {}
+    assert await world.forge.issues_numbered(project.id, []) == {}
 
 
 async def test_the_users_own_issues_come_newest_first_page_by_page(world: World, project: Project) -> None:
