@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect
 
 from app import explorer, health, rest, webhooks
 from app.cache import AnswerCache
@@ -79,6 +80,7 @@ def build_app(
     app.mount("/static", explorer.static_files())
     app.add_exception_handler(RequestValidationError, invalid_request)
     app.add_exception_handler(HTTPException, http_problem)
+    app.add_exception_handler(ClientDisconnect, nobody_there)
     app.add_exception_handler(Exception, internal_error)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=limits.body)
     app.add_middleware(AnnouncedBody, allowed=limits.body, graphql=GRAPHQL, media_type=media_type)
@@ -108,6 +110,11 @@ def observe(app: FastAPI, telemetry: Telemetry, graphql: Router) -> None:
     if telemetry.metrics is not None and telemetry.metrics_token is not None:
         app.router.routes.append(metrics_route(telemetry, telemetry.metrics))
     app.add_middleware(ObservedHttp, telemetry=telemetry)
+
+
+async def nobody_there(_request: Request, _error: Exception) -> Response:
+    """Who ends a request in mid-body reads no answer, and is no fault of ours."""
+    return Response(status_code=HTTPStatus.BAD_REQUEST)
 
 
 async def internal_error(request: Request, error: Exception) -> Response:

@@ -91,3 +91,19 @@ async def test_whoever_waits_for_an_answer_or_listens_keeps_his_connection(
         await asyncio.sleep(0.3)
         await peer.subscribe("{ viewer { username } }")
         assert (await peer.next())["viewer"]["username"] == "irina"
+
+
+async def test_whoever_goes_in_mid_body_leaves_no_fault_in_the_log(
+    server: Listener, caplog: pytest.LogCaptureFixture
+) -> None:
+    for head in (
+        HEAD,
+        HEAD.replace(b"/graphql", b"/saga/calculate-balance"),
+        HEAD.replace(b"/graphql", b"/webhooks/gitlab"),
+    ):
+        async with connected(server) as (_, writer):
+            writer.write(head + b"Content-Length: 1000\r\n\r\n{")
+            await writer.drain()
+            await eventually(lambda: server.server.server_state.tasks, what="the request is being read")
+        await eventually(lambda: not server.server.server_state.tasks, what="it is let go")
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []

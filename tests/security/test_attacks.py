@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from tests.security.fuzzing import FAULTS
 from tests.security.operations import QUERIES
 from tests.security.plants import Plant, new_plant
 from tests.security.service import LiveService, bearer
@@ -38,6 +39,14 @@ START = """mutation ($input: StartBalanceCalculationInput!) { startBalanceCalcul
 @pytest.fixture(scope="module")
 def plant(service: LiveService) -> Plant:
     return new_plant(service, "civet")
+
+
+@pytest.fixture(autouse=True)
+def nothing_breaks(service: LiveService) -> Iterator[None]:
+    """An attack that is stopped is no fault of ours, and is logged as none."""
+    logged = len(service.logged())
+    yield
+    assert FAULTS.findall(service.logged()[logged:]) == []
 
 
 def test_no_argument_leaves_its_place_in_gitlabs_addresses(service: LiveService, plant: Plant) -> None:
