@@ -1,6 +1,7 @@
 """Nothing is stuck unseen: what ought to move and does not is listed with its reason; what waits as it should is not."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import uuid4
@@ -26,10 +27,14 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 
 async def store(database: Database, saga: Saga, *events: tuple[EventType, datetime]) -> Saga:
+    """Write the saga as it would be if this file had been read just now: it may have been minutes ago."""
+    since = datetime.now(UTC) - NOW
+    times = ("updated_at", "due_at", "look_at", "deadline_at")
+    moved = {name: at + since for name in times if (at := getattr(saga, name)) is not None}
     journal = [rows.event(saga, version, type_) for version, (type_, _) in enumerate(events, start=1)]
     for entry, (_, at) in zip(journal, events, strict=True):
-        entry.occurred_at = at
-    await rows.insert(database.engine, [rows.definition(), saga, *journal])
+        entry.occurred_at = at + since
+    await rows.insert(database.engine, [rows.definition(), replace(saga, **moved), *journal])
     return saga
 
 
