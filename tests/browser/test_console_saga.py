@@ -4,11 +4,11 @@ import json
 import re
 
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from sagas.ids import SagaId
 from sagas.models import Saga, SagaStatus
-from sagas.ports import TaskReport, TaskState
+from sagas.ports import TaskReport, TaskState, User
 from tests.app.api import Api, saga_id
 from tests.browser import needs
 from tests.browser.console import Console
@@ -74,6 +74,37 @@ async def test_values_are_not_sent_where_somebody_else_moved_the_saga_meanwhile(
     await expect(console.form).to_be_hidden()
     await world.published(saga.id, "condenser")
     assert committed(world) == {"load": 9}
+
+
+async def test_a_file_that_changes_under_the_form_is_told_and_can_be_taken(
+    console: Console, world: World, saga: Saga
+) -> None:
+    load = console.form.get_by_label("load")
+    await load.fill("42")
+    colleague = User(COLLEAGUE.id, COLLEAGUE.username)
+    world.forge.write(world.project, saga.branch, "condenser_input.json", '{"load": 17}', author=colleague)
+    await world.pushed(saga.branch)
+    notice = console.form.get_by_role("alert")
+    await expect(notice).to_contain_text("The file was changed in the branch", timeout=PATIENCE_MS)
+    await expect(load).to_have_value("42")
+    await notice.get_by_role("button", name="Take their values").click()
+    await expect(load).to_have_value("17")
+    await expect(notice).to_be_hidden()
+
+
+async def test_what_the_service_refuses_is_shown_at_its_field(console: Console, world: World, saga: Saga) -> None:
+    async def spoil(route: Route) -> None:
+        """A value that the form would not let through, so that the service itself has to refuse it."""
+        body = route.request.post_data or ""
+        await route.continue_(post_data=body.replace('"values":{"load":7}', '"values":{"load":-7}'))
+
+    await console.page.route("**/graphql", spoil)
+    await console.form.get_by_label("load").fill("7")
+    await console.submit()
+    field = console.form.locator(".field").filter(has=console.page.get_by_label("load"))
+    await expect(field.locator(".bad")).to_contain_text("0", timeout=PATIENCE_MS)
+    await expect(console.form.get_by_label("load")).to_have_attribute("aria-invalid", "true")
+    assert (await world.saga(saga.id)).state == FORM, "nothing was moved"
 
 
 async def test_a_pause_is_confirmed_and_taken_back(console: Console, world: World, saga: Saga) -> None:
