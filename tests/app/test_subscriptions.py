@@ -1,5 +1,6 @@
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 
 import pytest
 from sqlalchemy.exc import OperationalError
@@ -246,3 +247,22 @@ async def test_a_closed_subscription_leaves_nothing_behind(
                 for number in range(5):
                     await peer.send({"id": str(number), "type": "complete"})
             await eventually(lambda: not api.feed.subscribers, what="every watch is let go")
+
+
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_subscriber_who_goes_away_before_his_read_began_takes_it_from_nobody(api: Api, turns: int) -> None:
+    """At whichever turn of the event loop it is: the reads after it are answered."""
+    saga = await api.world.start()
+    live = api.services.backend.live
+    asks: list[Callable[[], Awaitable[object]]] = [
+        partial(live.saga, SagaId(saga.id)),
+        partial(live.events, SagaId(saga.id), 0),
+    ]
+    for ask in asks:
+        leaving = asyncio.ensure_future(ask())
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.gather(leaving, return_exceptions=True)
+        async with asyncio.timeout(30):
+            assert await ask()
