@@ -6,11 +6,10 @@ Nothing is kept: whoever asks gets a read that began after asking, so no subscri
 import asyncio
 from collections.abc import Sequence
 
-from strawberry.dataloader import DataLoader
-
 from sagas.ids import SagaId
 from sagas.models import Saga, SagaEvent
 from sagas.store.queries import Queries
+from schema.batching import Batching
 
 PAGE = 100
 
@@ -24,8 +23,8 @@ class LiveReads:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._sagas: DataLoader[SagaId, Saga | None] = DataLoader(self._load_sagas, cache=False)
-        self._events: DataLoader[tuple[SagaId, int], Sequence[SagaEvent]] = DataLoader(self._load_events, cache=False)
+        self._sagas: Batching[SagaId, Saga | None] = Batching(self._load_sagas, cache=False)
+        self._events: Batching[tuple[SagaId, int], Sequence[SagaEvent]] = Batching(self._load_events, cache=False)
 
     async def saga(self, saga_id: SagaId) -> Saga | None:
         """The saga as it is now."""

@@ -5,13 +5,12 @@ from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self, TypeVar
 
-from strawberry.dataloader import DataLoader
-
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent
 from sagas.ports import Forge, Issue, MergeRequest, Project
 from sagas.store.queries import Page, Queries
 from schema.backend import Backend
+from schema.batching import Batching
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -26,13 +25,13 @@ EventsKey = tuple[SagaId, int, bool]
 class Loaders:
     """What an operation has loaded so far, each thing once."""
 
-    saga: DataLoader[SagaId, Saga | None]
-    draft: DataLoader[SagaId, Draft | None]
-    tasks: DataLoader[SagaId, Sequence[CalculationTask]]
-    events: DataLoader[EventsKey, Page[SagaEvent]]
-    project: DataLoader[ProjectId | str, Project | None]
-    issue: DataLoader[IssueKey, Issue | None]
-    merge_requests: DataLoader[BranchKey, Sequence[MergeRequest]]
+    saga: Batching[SagaId, Saga | None]
+    draft: Batching[SagaId, Draft | None]
+    tasks: Batching[SagaId, Sequence[CalculationTask]]
+    events: Batching[EventsKey, Page[SagaEvent]]
+    project: Batching[ProjectId | str, Project | None]
+    issue: Batching[IssueKey, Issue | None]
+    merge_requests: Batching[BranchKey, Sequence[MergeRequest]]
 
     @classmethod
     def over(cls, backend: Backend) -> Self:
@@ -46,9 +45,9 @@ class Loaders:
             saga=_optional(queries.sagas),
             draft=_optional(queries.drafts_of),
             tasks=_several(queries.tasks_of),
-            events=DataLoader(_pages_of_events(queries)),
+            events=Batching(_pages_of_events(queries)),
             project=_each(forge.project),
-            issue=DataLoader(_issues(forge)),
+            issue=Batching(_issues(forge)),
             merge_requests=_each(merge_requests),
         )
 
@@ -86,24 +85,24 @@ def _issues(forge: Forge) -> Callable[[list[IssueKey]], Awaitable[Sequence[Issue
     return batch
 
 
-def _optional(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> DataLoader[K, V | None]:
+def _optional(load: Callable[[Sequence[K]], Awaitable[Mapping[K, V]]]) -> Batching[K, V | None]:
     async def batch(keys: list[K]) -> Sequence[V | BaseException | None]:
         found = await load(keys)
         return [found.get(key) for key in keys]
 
-    return DataLoader(batch)
+    return Batching(batch)
 
 
-def _several(load: Callable[[Sequence[K]], Awaitable[Mapping[K, Sequence[V]]]]) -> DataLoader[K, Sequence[V]]:
+def _several(load: Callable[[Sequence[K]], Awaitable[Mapping[K, Sequence[V]]]]) -> Batching[K, Sequence[V]]:
     async def batch(keys: list[K]) -> Sequence[Sequence[V] | BaseException]:
         found = await load(keys)
         return [found.get(key, ()) for key in keys]
 
-    return DataLoader(batch)
+    return Batching(batch)
 
 
-def _each(load: Callable[[K], Awaitable[V]]) -> DataLoader[K, V]:
+def _each(load: Callable[[K], Awaitable[V]]) -> Batching[K, V]:
     async def batch(keys: list[K]) -> Sequence[V | BaseException]:
         return await asyncio.gather(*map(load, keys), return_exceptions=True)
 
-    return DataLoader(batch)
+    return Batching(batch)
