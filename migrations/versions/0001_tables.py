@@ -61,7 +61,7 @@ CREATE TABLE saga (
     CONSTRAINT ck_saga_version_positive CHECK (version >= 1),
     CONSTRAINT fk_saga_definition_name_definition_version_saga_definition
         FOREIGN KEY (definition_name, definition_version) REFERENCES saga_definition (name, version)
-) WITH (fillfactor = 70)
+) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.01, autovacuum_vacuum_threshold = 1000)
 """
 
 SAGA_EVENT = """

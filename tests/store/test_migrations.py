@@ -85,7 +85,8 @@ async def test_migrations_and_models_make_the_same_schema_to_the_last_predicate(
         declared = await schema(url)
     assert migrated == declared
     assert migrated["column", "saga_event.xid"] == "xid8 NOT NULL pg_current_xact_id()"
-    assert migrated["storage", "saga"] == "{fillfactor=70}"
+    options = "fillfactor=70,autovacuum_vacuum_scale_factor=0.01,autovacuum_vacuum_threshold=1000"
+    assert migrated["storage", "saga"] == f"{{{options}}}"
     assert migrated["index", "saga.ix_saga_due"].endswith("(due_at) WHERE (due_at IS NOT NULL)")
 
 
