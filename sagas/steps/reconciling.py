@@ -16,7 +16,6 @@ from sagas.models import CalculationTask, Saga
 from sagas.ports import Branch, Forge, MergeRequest
 from sagas.texts import say
 
-_ENDED = {"merged": ("MERGE_REQUEST_MERGED", say("merged")), "closed": ("MERGE_REQUEST_CLOSED", say("closed"))}
 _AFTER_THE_COMMIT = frozenset({Action.DISPATCH, Action.SYNC_RESULT})
 
 
@@ -93,22 +92,16 @@ def _difference(wanted: Watched, blobs: Mapping[str, BlobId | None], branch: str
 
 def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> TerminalError | None:
     """The error of a merge request that was open (`known`, by number) and was merged or closed by hand since."""
-    for found in merge_requests:
-        if found.iid not in known or found.state not in _ENDED:
-            continue
-        code, what = _ENDED[found.state]
-        return TerminalError(
-            code,
-            say(
-                "The merge request !{iid} of {source_branch} was {what} by hand while this saga works on the "
-                "branch: what it commits from now on would not be part of it. Retry to go on all the same, or "
-                "cancel the saga.",
-                iid=found.iid,
-                source_branch=found.source_branch,
-                what=what,
-            ),
-        )
-    return None
+    over = next((one for one in merge_requests if one.iid in known and one.state in {"merged", "closed"}), None)
+    if over is None:
+        return None
+    message = (
+        f"The merge request !{over.iid} of {over.source_branch} was {over.state} by hand while this saga works on the "
+        "branch: what it commits from now on would not be part of it. Retry to go on all the same, or cancel the saga."
+    )
+    if over.state == "merged":
+        return TerminalError("MERGE_REQUEST_MERGED", message)
+    return TerminalError("MERGE_REQUEST_CLOSED", message)
 
 
 def deleted(branch: str) -> TerminalError:

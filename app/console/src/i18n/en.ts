@@ -116,8 +116,10 @@ export const en = {
       BRANCH_DELETED: "Somebody deleted the branch. Restore it and retry, or cancel the saga.",
       BRANCH_REWRITTEN: "Somebody rewrote the branch. Look whether your files are still right, then retry from the form.",
       INPUT_CHANGED: "Somebody changed the input file meanwhile. Retry from the form to take the change over.",
-      OUTPUT_CHANGED: "Somebody changed the result file. Retry to calculate anew.",
-      OUTPUT_DELETED: "Somebody deleted the result file. Retry to calculate anew.",
+      OUTPUT_CHANGED: "Somebody changed the result file. Restore it and retry, or retry from its form to calculate anew.",
+      OUTPUT_DELETED: "Somebody deleted the result file. Restore it and retry, or retry from its form to calculate anew.",
+      MERGE_REQUEST_MERGED: "Somebody merged the branch meanwhile. Retry to go on all the same, or cancel the saga.",
+      MERGE_REQUEST_CLOSED: "Somebody closed the merge request meanwhile. Retry to go on all the same, or cancel the saga.",
     },
   },
   events: {
