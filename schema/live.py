@@ -3,7 +3,6 @@
 Nothing is kept: whoever asks gets a read that began after asking, so no subscriber can miss what it was woken for.
 """
 
-import asyncio
 from collections.abc import Sequence
 
 from sagas.ids import SagaId
@@ -15,11 +14,7 @@ PAGE = 100
 
 
 class LiveReads:
-    """Batches what is asked for in the same turn of the event loop.
-
-    Shielded: where the only one who asked goes away before the read began, Strawberry's loader drops the read, but keeps
-    its batch, and whoever asks after that would join a read that never comes.
-    """
+    """Batches what is asked for in the same turn of the event loop."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
@@ -28,11 +23,11 @@ class LiveReads:
 
     async def saga(self, saga_id: SagaId) -> Saga | None:
         """The saga as it is now."""
-        return await asyncio.shield(self._sagas.load(saga_id))
+        return await self._sagas.load(saga_id)
 
     async def events(self, saga_id: SagaId, after_version: int) -> Sequence[SagaEvent]:
         """Up to `PAGE` events that follow the version, in order."""
-        return await asyncio.shield(self._events.load((saga_id, after_version)))
+        return await self._events.load((saga_id, after_version))
 
     async def _load_sagas(self, ids: list[SagaId]) -> Sequence[Saga | None]:
         found = await self._queries.sagas(list(dict.fromkeys(ids)))
