@@ -77,6 +77,7 @@ export const en = {
   },
   stepStatus: {
     PENDING: "To come",
+    never: "Not reached",
     ACTIVE: "Running",
     WAITING: "Waiting",
     DONE: "Done",

@@ -85,6 +85,7 @@ export const ru: Dictionary = {
   },
   stepStatus: {
     PENDING: "Впереди",
+    never: "Не дошла очередь",
     ACTIVE: "Выполняется",
     WAITING: "Ждёт",
     DONE: "Сделано",

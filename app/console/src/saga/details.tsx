@@ -20,9 +20,9 @@ export function StepDetails({ saga, step }: { saga: Saga; step: Step }) {
         <Fact name={words.sagas.columns.status}>{words.stepStatus[step.status]}</Fact>
         {step.startedAt !== null && <Fact name={words.saga.began}>{moment(step.startedAt, lang)}</Fact>}
         {step.finishedAt !== null && <Fact name={words.saga.ended}>{moment(step.finishedAt, lang)}</Fact>}
-        {step.startedAt !== null && (
+        {step.startedAt !== null && (step.status !== "FAILED" || step.attempts > 0 || step.visit > 1) && (
           <Fact name={words.saga.lasted}>
-            <StepTime step={step} />
+            {step.status !== "FAILED" && <StepTime step={step} />}
             {step.visit > 1 && ` · ${words.saga.visits(step.visit)}`}
             {step.attempts > 0 && ` · ${words.saga.tries(step.attempts)}`}
           </Fact>

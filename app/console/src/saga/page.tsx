@@ -13,7 +13,7 @@ import { StepDetails } from "./details";
 import { SagaHead } from "./head";
 import { SagaJournal } from "./journal";
 import { LiveSaga, type Saga, type Shown } from "./live-saga";
-import { StepCard } from "./step-card";
+import { Over, StepCard } from "./step-card";
 import { Trouble } from "./trouble";
 
 const SagaGraph = lazy(() => import("./graph"));
@@ -66,13 +66,15 @@ function Whole({ saga, shown, live }: { saga: Saga; shown: Shown; live: LiveSaga
         <div className="saga-main">
           {saga.error !== null && <Trouble saga={saga} error={saga.error} />}
           {narrow && form}
-          {narrow ? (
-            <Chain saga={saga} selected={chosen} select={select} />
-          ) : (
-            <Suspense fallback={<div className="graph" />}>
-              <SagaGraph saga={saga} selected={chosen} select={select} />
-            </Suspense>
-          )}
+          <Over value={saga.status === "CANCELLED"}>
+            {narrow ? (
+              <Chain saga={saga} selected={chosen} select={select} />
+            ) : (
+              <Suspense fallback={<div className="graph" />}>
+                <SagaGraph saga={saga} selected={chosen} select={select} />
+              </Suspense>
+            )}
+          </Over>
           {step !== undefined && <StepDetails saga={saga} step={step} />}
           {!narrow && form}
           <Suspense fallback={null}>

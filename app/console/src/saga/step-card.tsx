@@ -1,5 +1,7 @@
 import "./step.css";
 
+import { createContext, useContext } from "react";
+
 import { useCatalogue } from "../api/catalogue";
 import { useLanguage, useWords } from "../i18n";
 import { shortSpan, span } from "../i18n/format";
@@ -7,6 +9,9 @@ import { stepWords } from "../i18n/steps";
 import { StepIcon } from "../ui/step-status";
 import { useNow } from "../ui/time";
 import type { Step } from "./live-saga";
+
+/** Whether the saga was cancelled, so that nothing is to come any more. */
+export const Over = createContext(false);
 
 interface Props {
   readonly step: Step;
@@ -25,7 +30,7 @@ export function StepCard({ step, selected, select }: Props) {
         {doing}
       </button>
       <small>
-        <span className="sr">{words.stepStatus[step.status]} </span>
+        {step.status !== "PENDING" && step.status !== "FAILED" && step.status !== "SKIPPED" && <span className="sr">{words.stepStatus[step.status]} </span>}
         <StepTime step={step} />
         {step.attempts > 0 && <b className="tries">{words.saga.tries(step.attempts)}</b>}
       </small>
@@ -50,7 +55,10 @@ export function StepTime({ step }: { step: Step }) {
   const words = useWords();
   const lang = useLanguage();
   const now = useNow();
-  if (step.status === "PENDING" || step.status === "SKIPPED" || step.startedAt === null) return words.stepStatus[step.status];
+  const over = useContext(Over);
+  if (step.status === "PENDING") return over ? words.stepStatus.never : words.stepStatus.PENDING;
+  // When a step failed is in the journal; a clock that runs on would say that it is still at it.
+  if (step.status === "SKIPPED" || step.status === "FAILED" || step.startedAt === null) return words.stepStatus[step.status];
   const began = Date.parse(step.startedAt);
   if (step.finishedAt !== null) return shortSpan(Date.parse(step.finishedAt) - began, lang);
   return span(Math.max(0, now - began), lang);
