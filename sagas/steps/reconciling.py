@@ -95,9 +95,12 @@ def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> Ter
     over = next((one for one in merge_requests if one.iid in known and one.state in {"merged", "closed"}), None)
     if over is None:
         return None
-    message = (
-        f"The merge request !{over.iid} of {over.source_branch} was {over.state} by hand while this saga works on the "
-        "branch: what it commits from now on would not be part of it. Retry to go on all the same, or cancel the saga."
+    message = say(
+        "The merge request !{iid} of {source_branch} was {what} by hand while this saga works on the branch: what it commits "
+        "from now on would not be part of it. Retry to go on all the same, or cancel the saga.",
+        iid=over.iid,
+        source_branch=over.source_branch,
+        what=say("merged") if over.state == "merged" else say("closed"),
     )
     if over.state == "merged":
         return TerminalError("MERGE_REQUEST_MERGED", message)
