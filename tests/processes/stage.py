@@ -1,6 +1,6 @@
 """Where several processes of the service play: one database, one GitLab, a worker, and everything that they leave behind.
 
-The engines' connections carry their process's name, and a trigger keeps who leased what and when, by the database's
+Each process's connections carry its name, and a trigger keeps who leased what and when, by the database's
 own clock: so tests read from the database who did the work.
 """
 
@@ -31,6 +31,7 @@ from tests.support import eventually
 from tests.support_emulator import DEVELOPER, MAINTAINER, Emulator, free_port
 from tests.world import CATALOGUE
 
+METRICS_TOKEN = "only-operators-know"
 WEBHOOK_SECRET = "only-gitlab-knows"
 BRANCH = "issue/7-pipes"
 """A branch that is there from the start; issue 1 has none."""
@@ -93,16 +94,14 @@ class Stage:
     # -- processes
 
     def engine(self, name: str, *, stop_at: str = "", crash_at: str = "") -> ServiceProcess:
-        """A new engine; its connections are called by its name."""
-        database = {"ORCHESTRATOR_DATABASE_URL": f"{self.database_url}?application_name={name}"}
-        armed = {STOP_VARIABLE: stop_at, ENVIRONMENT_VARIABLE: crash_at}
-        return self._born(name, nursery.engine, {**database, **armed})
+        """A new engine."""
+        return self._born(name, nursery.engine, {STOP_VARIABLE: stop_at, ENVIRONMENT_VARIABLE: crash_at})
 
     def api(self, name: str) -> ServiceProcess:
         """A new API without an engine; `graphql` tells where. The same name again is on the same port."""
         self.ports[name] = self.ports.get(name) or free_port()
-        given = {"ORCHESTRATOR_PORT": str(self.ports[name]), "ORCHESTRATOR_ENGINE_IN_PROCESS": "false"}
-        return self._born(name, nursery.serve, given)
+        given = {"PORT": str(self.ports[name]), "ENGINE_IN_PROCESS": "false", "METRICS_TOKEN": METRICS_TOKEN}
+        return self._born(name, nursery.serve, {f"ORCHESTRATOR_{key}": value for key, value in given.items()})
 
     def graphql(self, api: str) -> str:
         return f"http://127.0.0.1:{self.ports[api]}/graphql"
@@ -126,7 +125,9 @@ class Stage:
         self.emulator.api("POST", f"/projects/{self.project.id}/hooks", hook)
 
     def _born(self, name: str, command: Any, given: Mapping[str, str]) -> ServiceProcess:
-        environment = {**_outer(), **self._settings(), **given}
+        # The name shows at every connection to PostgreSQL.
+        database = {"ORCHESTRATOR_DATABASE_URL": f"{self.database_url}?application_name={name}"}
+        environment = {**_outer(), **self._settings(), **database, **given}
         self.processes[name] = ServiceProcess(command, environment, self.folder / f"{name}.log")
         return self.processes[name]
 
@@ -232,6 +233,14 @@ class Stage:
 
     def requests_so_far(self) -> int:
         return max((one["seq"] for one in self.emulator.requests_seen()), default=0)
+
+    def metrics(self, api: str) -> dict[str, float]:
+        """What the API measures now, by name and labels as Prometheus writes them."""
+        where = f"http://127.0.0.1:{self.ports[api]}/metrics"
+        answer = httpx.get(where, headers={"Authorization": f"Bearer {METRICS_TOKEN}"}, timeout=30)
+        assert answer.is_success, answer.text
+        lines = (line.rpartition(" ") for line in answer.text.splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}
 
     def logs(self) -> str:
         return "\n".join(f"== {name}\n{process.said()[-3000:]}" for name, process in self.processes.items())
