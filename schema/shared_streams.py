@@ -70,9 +70,9 @@ class SharedStream:
         Raises FellBehindError with the position that is not kept any more.
         """
         while True:
-            if position < self._next:
-                await check()
             while position < self._next:
+                # Before each: a slow reader may lose access while he still reads what is kept.
+                await check()
                 if self._conflated:
                     position = self._next - 1
                 elif position < self._first:

@@ -33,6 +33,7 @@ from sagas.texts import say
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
+_CLOSE_S = 5.0
 _CONFIRM_TIMEOUT = 5.0
 _SOCKET_TIMEOUT = 6.0
 _amqp = import_module("amqp.exceptions")  # a package without types
@@ -149,10 +150,15 @@ class CeleryPublisher:
                 await ask()
 
     async def aclose(self) -> None:
-        """Close the connections; calls under way end by their time-outs."""
+        """Close the connections; calls under way get a moment to end, then end by their time-outs."""
         self._closed = True
-        for pool in (self._broker, self._backend):
+        pools = (self._broker, self._backend)
+        for pool in pools:
             pool.shutdown(wait=False, cancel_futures=True)
+        # What they have open is theirs to close: gone before them, it would be closed by nobody.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
         await asyncio.to_thread(self._drop_idle)
 
     # -- the broker
