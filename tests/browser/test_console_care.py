@@ -123,9 +123,14 @@ async def test_a_thousand_rows_cost_no_more_than_a_screenful(console: Console, w
 
 
 async def visible_branch(console: Console) -> str:
-    """The branch of the row in the middle of the screen."""
-    found = "document.elementFromPoint(700, 500).closest('.saga-row').querySelector('.c-branch small').textContent"
-    return str(await console.page.evaluate(found))
+    """The branch of the row in the middle of the screen, once rows are drawn there."""
+    row = "document.elementFromPoint(700, 500).closest('.saga-row')"
+
+    async def drawn() -> str | None:
+        found = await console.page.evaluate(f"{row}?.querySelector('.c-branch small').textContent ?? null")
+        return None if found is None else str(found)
+
+    return await eventually(drawn)
 
 
 async def test_two_browsers_agree(console: Console, world: World, saga: Saga) -> None:

@@ -117,6 +117,8 @@ async def test_the_job_survives_a_killed_api_and_a_cut_network(demo: RunningDemo
             await expect(console.link_state).to_have_text("Live", timeout=SLOW_MS)
             await visit.page.context.set_offline(True)
             await expect(console.link_state).to_have_text("No connection; trying again", timeout=SLOW_MS)
+            await expect(visit.page.get_by_text("What you see may be out of date")).to_be_visible(timeout=SLOW_MS)
+            await visit.photograph("stale")
             await visit.page.context.set_offline(False)
             await expect(console.link_state).to_have_text("Live", timeout=SLOW_MS)
 
