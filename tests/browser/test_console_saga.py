@@ -144,6 +144,20 @@ async def test_a_failed_calculation_goes_back_to_the_form(console: Console, worl
     assert (await world.saga(saga.id)).status is SagaStatus.AWAITING_INPUT
 
 
+async def test_the_service_speaks_the_language_of_the_page(console: Console, world: World, saga: Saga) -> None:
+    await console.page.locator(".preferences summary").click()
+    await console.page.get_by_label("Language").select_option("ru")
+    await expect(console.link_state).to_have_text("На связи", timeout=PATIENCE_MS)
+    await world.give(saga.id, "condenser")
+    task = await world.published(saga.id, "condenser")
+    world.publisher.finish(task, TaskReport(TaskState.FAILED, error="load: no turbine has so much"))
+    await world.pushed(saga.branch)
+    alert = console.page.get_by_role("alert")
+    await expect(alert).to_contain_text("Расчёт condenser завершился ошибкой", timeout=PATIENCE_MS)
+    await console.page.get_by_label("Язык").select_option("en")
+    await expect(alert).to_contain_text("The calculation condenser failed", timeout=PATIENCE_MS)
+
+
 async def test_a_saga_that_is_not_there_is_said_so(console: Console) -> None:
     await console.page.goto("/sagas/U2FnYTowMDAwMDAwMC0wMDAwLTAwMDAtMDAwMC0wMDAwMDAwMDAwMDA=")
     await expect(console.heading("There is no such saga")).to_be_visible(timeout=PATIENCE_MS)

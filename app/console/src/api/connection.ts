@@ -1,5 +1,6 @@
 import { type Client, createClient } from "graphql-ws";
 
+import { language } from "../i18n/language";
 import { store } from "./store";
 import { authorization } from "./token";
 
@@ -25,7 +26,7 @@ const SLEPT_MS = 20_000;
 /** The one websocket of this page; graphql-ws connects again by itself and repeats the live subscriptions. */
 export const socket: Client = createClient({
   url: `${location.protocol === "https:" ? "wss:" : "ws:"}//${location.host}/graphql`,
-  connectionParams: authorization,
+  connectionParams: () => ({ ...authorization(), "Accept-Language": language.get() }),
   lazy: false,
   keepAlive: PING_MS,
   retryAttempts: Infinity,
@@ -78,6 +79,9 @@ export function reconnect(): void {
   socket.terminate();
   hurry();
 }
+
+// The service's own words come in the language that the connection was made with.
+language.subscribe(reconnect);
 
 let beat = Date.now();
 setInterval(() => {

@@ -50,7 +50,10 @@ export const en = {
   },
   sagas: {
     title: "Sagas",
-    count: (shown: number, total: number) => (shown === total ? `${total} sagas` : `${shown} of ${total} sagas`),
+    count: (shown: number, total: number) => {
+      const sagas = `${total} ${total === 1 ? "saga" : "sagas"}`;
+      return shown === total ? sagas : `${shown} of ${sagas}`;
+    },
     search: "Search",
     searchHint: "Project, branch, #issue, login",
     mine: "Started by me",
