@@ -10,7 +10,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
@@ -94,6 +94,7 @@ class CeleryPublisher:
         self._patience = patience
         self._idle: deque[_Link] = deque()
         self._closed = False
+        self._under_way: set[Future[Any]] = set()
         self._broker = ThreadPoolExecutor(concurrency, thread_name_prefix="broker")
         self._backend = ThreadPoolExecutor(concurrency, thread_name_prefix="result-backend")
 
@@ -152,13 +153,12 @@ class CeleryPublisher:
     async def aclose(self) -> None:
         """Close the connections; calls under way get a moment to end, then end by their time-outs."""
         self._closed = True
-        pools = (self._broker, self._backend)
-        for pool in pools:
+        for pool in (self._broker, self._backend):
             pool.shutdown(wait=False, cancel_futures=True)
         # What they have open is theirs to close: gone before them, it would be closed by nobody.
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_S):
-                await asyncio.gather(*(asyncio.to_thread(pool.shutdown) for pool in pools))
+                await asyncio.gather(*map(asyncio.wrap_future, self._under_way), return_exceptions=True)
         await asyncio.to_thread(self._drop_idle)
 
     # -- the broker
@@ -249,6 +249,8 @@ class CeleryPublisher:
 
     async def _in_thread(self, pool: ThreadPoolExecutor, call: Callable[[], T]) -> T:
         future = pool.submit(call)
+        self._under_way.add(future)
+        future.add_done_callback(self._under_way.discard)
         try:
             async with asyncio.timeout(self._patience) as limit:
                 return await asyncio.wrap_future(future)

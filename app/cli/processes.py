@@ -1,7 +1,9 @@
 """The long-running commands: each is one process of the service."""
 
 import asyncio
+import faulthandler
 import logging
+import os
 import signal
 import threading
 import time
@@ -19,6 +21,9 @@ from app.logs import configure_logging
 from app.settings import Settings, load_database_settings, load_settings
 
 log = logging.getLogger(__name__)
+
+LONGEST_STOP_S = 20.0
+"""From being asked to end: longer than an engine's own grace and its services' patience."""
 
 
 def serve_api(given: Mapping[str, Any]) -> None:
@@ -39,6 +44,7 @@ def serve_api(given: Mapping[str, Any]) -> None:
         if not_started is not None:
             raise not_started from None
         raise
+    _end_for_sure()
 
 
 def _ready() -> None:
@@ -79,6 +85,23 @@ async def _engine(settings: Settings) -> None:
         log.info("the engine is at work")
         await asked_to_end.wait()
         log.info("the engine hands over what is under way")
+        _end_for_sure()
+
+
+def _end_for_sure() -> None:
+    """Whoever was asked to end does: a driver's thread that waits for an answer must not keep the process for ever.
+
+    Nothing is lost with it: what a process holds comes back to others by itself.
+    """
+    timer = threading.Timer(LONGEST_STOP_S, _give_up)
+    timer.daemon = True
+    timer.start()
+
+
+def _give_up() -> None:
+    log.critical("the process did not end within %g s of being asked to; this is what it waits for", LONGEST_STOP_S)
+    faulthandler.dump_traceback(all_threads=True)
+    os._exit(1)
 
 
 def run_migrations() -> str:

@@ -23,7 +23,7 @@ WRITES = {
 READS = {
     "Forge": {
         "project", "branch", "issue_branches", "get_file_content", "blob_ids", "commits", "find_own_commit",
-        "is_ancestor", "issue", "issues", "geometries", "merge_requests", "merge_request",
+        "is_ancestor", "issue", "issues", "issues_numbered", "geometries", "merge_requests", "merge_request",
     },
     "TaskPublisher": {"report"},
 }  # fmt: skip
