@@ -139,6 +139,10 @@ class Settings(DatabaseSettings, LimitSettings):
         default="text", description="Lines for people, or JSON for a collector."
     )
 
+    metrics: bool = Field(
+        default=False,
+        description="Switches `/metrics` on without a token; only in demo mode, where every address is on loopback.",
+    )
     metrics_token: SecretStr | None = Field(
         default=None,
         min_length=16,
@@ -194,6 +198,11 @@ class Settings(DatabaseSettings, LimitSettings):
             )
 
     def _check_metrics(self) -> None:
+        if self.metrics and self.metrics_token is None and self.auth is not AuthMode.DEMO:
+            raise ValueError(
+                f"{PREFIX}METRICS opens the metrics to everybody, which is for demo mode only: set {PREFIX}METRICS_TOKEN, "
+                f"or {PREFIX}METRICS_LISTEN to an address of their own"
+            )
         where = self.metrics_listen
         if where is not None and self.metrics_token is None and not is_loopback(where.host):
             raise ValueError(

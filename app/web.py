@@ -99,7 +99,7 @@ def observed_schema(telemetry: Telemetry) -> Schema:
 
 
 def observe(app: FastAPI, telemetry: Telemetry, graphql: Router) -> None:
-    """Tell of requests; and with a token, let who has it read the metrics."""
+    """Tell of requests; and let who has the token read the metrics, or everybody where they are open."""
     from app.telemetry.endpoint import metrics_route  # noqa: PLC0415 - as above
     from app.telemetry.http import ObservedHttp  # noqa: PLC0415 - as above
 
@@ -107,7 +107,8 @@ def observe(app: FastAPI, telemetry: Telemetry, graphql: Router) -> None:
         telemetry.metrics.websocket_operations.set_function(
             lambda: sum(len(peer.operations) for peer in graphql.connections if isinstance(peer, WebSocketHandler))
         )
-    if telemetry.metrics is not None and telemetry.metrics_token is not None:
+    shown = telemetry.metrics_open or telemetry.metrics_token is not None
+    if telemetry.metrics is not None and shown:
         app.router.routes.append(metrics_route(telemetry, telemetry.metrics))
     app.add_middleware(ObservedHttp, telemetry=telemetry)
 

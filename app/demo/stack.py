@@ -107,7 +107,7 @@ async def _start(data_dir: Path, ports: Ports, supervisor: Supervisor, said: Cal
     worker = {**environment, "ORCHESTRATOR_GITLAB_TOKEN": secrets.worker_token}
     clones = str(data_dir / "worker")
     await supervisor.start_all(
-        Service("api", _command("serve", "--no-engine"), environment),
+        Service("api", _command("serve", "--no-engine"), {**environment, "ORCHESTRATOR_METRICS": "true"}),
         Service("engine", _command("engine"), environment),
         Service("worker", _command("demo-worker", "--work-dir", clones), worker),
     )

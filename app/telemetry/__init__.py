@@ -24,6 +24,8 @@ class Telemetry:
     tracer: "Tracer"
     metrics_token: str | None = field(default=None, repr=False)
     metrics_listen: "Address | None" = None
+    metrics_open: bool = False
+    """Whether the API shows the metrics to everybody who reaches it."""
     standing: "list[StandingCollector]" = field(default_factory=list)
 
     async def refresh(self) -> None:
@@ -34,7 +36,7 @@ class Telemetry:
 
 def open_telemetry(settings: Settings) -> Telemetry | None:
     """What the settings ask for; None: nothing."""
-    wants_metrics = settings.metrics_token is not None or settings.metrics_listen is not None
+    wants_metrics = settings.metrics or settings.metrics_token is not None or settings.metrics_listen is not None
     if not wants_metrics and settings.traces_url is None:
         return None
     from app.telemetry.starting import start_telemetry  # noqa: PLC0415 - not even loaded while nobody asks

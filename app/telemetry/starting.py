@@ -23,6 +23,7 @@ def start_telemetry(settings: Settings, *, wants_metrics: bool) -> Telemetry:
         tracer=_tracer(settings, release),
         metrics_token=None if token is None else token.get_secret_value(),
         metrics_listen=settings.metrics_listen,
+        metrics_open=settings.metrics,
     )
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urljoin
 
 import httpx
 import pytest
@@ -71,6 +72,7 @@ def test_endpoints_tell_where_everything_is(demo: RunningDemo) -> None:
     assert httpx.post(told["graphql"], json={"query": "{ viewer { username } }"}).json() == {
         "data": {"viewer": {"username": "irina.sokolova"}}
     }
+    assert "orchestrator_build_info" in httpx.get(urljoin(told["console"], "/metrics")).text
     version = httpx.get(f"{told['gitlab']}/api/v4/version", headers={"PRIVATE-TOKEN": told["gitlab_token"]})
     assert version.status_code == 200
     assert demo.rows("SELECT 1") == [(1,)]

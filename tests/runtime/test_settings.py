@@ -128,6 +128,14 @@ def test_metrics_outside_loopback_need_a_token(monkeypatch: pytest.MonkeyPatch) 
     assert load_settings().metrics_listen == ("::1", 0)
 
 
+def test_open_metrics_are_for_demo_mode_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    given(monkeypatch, LOCAL | {"METRICS": "true"})
+    assert load_settings().metrics
+    open_to_all = refusal(monkeypatch, REMOTE | {"AUTH": "gitlab", "METRICS": "true"})
+    assert f"{PREFIX}METRICS opens" in open_to_all
+    assert f"set {PREFIX}METRICS_TOKEN" in open_to_all
+
+
 @pytest.mark.parametrize("host", ["localhost", "127.0.0.1", "127.9.9.9", "::1", "LOCALHOST."])
 def test_loopback(host: str) -> None:
     assert is_loopback(host)
