@@ -8,7 +8,6 @@ memory. They print their port when they listen, and end with their standard inpu
 """
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -20,7 +19,9 @@ from starlette.types import ASGIApp
 from strawberry.extensions import MaskErrors, ParserCache, ValidationCache
 from strawberry.fastapi import GraphQLRouter
 from strawberry.schema.config import StrawberryConfig
+from uvicorn.loops.auto import auto_loop_factory
 
+from app.garbage import collect_less_often
 from app.graphql_http import request_context
 from app.identity import identify
 from app.server import Server, server_config
@@ -38,6 +39,7 @@ from schema.scalars import SCALARS
 from schema.subscriptions import Subscription
 from tests.app.api import Api, serving
 from tests.benchmarks.api_documents import BRANCHES
+from tests.benchmarks.server import listening_socket
 from tests.world import new_world
 
 
@@ -144,10 +146,11 @@ async def main(kind: str, url: str) -> None:
         apps: dict[str, Any] = {"product": lambda: api.app, "plain": lambda: plain(api.services)}
         app: ASGIApp = (apps | {"shipped": lambda: shipped(api.services)})[kind]()
         server = Server(server_config(app, lifespan="off", timeout_graceful_shutdown=1))
-        with socket.create_server(("127.0.0.1", 0), backlog=2_000) as bound:
+        with listening_socket() as bound:
             serving_task = asyncio.create_task(server._serve([bound]))
             while not server.started:
                 await asyncio.sleep(0.01)
+            collect_less_often()  # as `serve` does once it is ready
             print(bound.getsockname()[1], flush=True)
             await asyncio.to_thread(sys.stdin.read)
             server.should_exit = True
@@ -155,4 +158,6 @@ async def main(kind: str, url: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    # The event loop of `serve`.
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(main(*sys.argv[1:]))

@@ -7,7 +7,6 @@ access checks and the whole of GraphQL are the product's own.
 """
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,12 +18,15 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
+from app.garbage import collect_less_often
 from app.live import Hub
 from app.server import server_config
 from schema.limits import Limits
 from tests.app.api import serving
+from tests.benchmarks.server import listening_socket
 from tests.world import new_world
 
 ONE_USER_WITH_MANY = Limits(subscriptions_per_user=1_000_000, rate=1_000_000)
@@ -72,10 +74,11 @@ async def main(kind: str, *arguments: str) -> None:
     async with product(*arguments) if kind == "product" else bare() as app:
         config = server_config(app, lifespan="off", timeout_graceful_shutdown=1, backlog=2_000)
         server = uvicorn.Server(config)
-        with socket.create_server(("127.0.0.1", 0), backlog=2_000) as bound:
+        with listening_socket() as bound:
             serving_task = asyncio.create_task(server._serve([bound]))
             while not server.started:
                 await asyncio.sleep(0.01)
+            collect_less_often()  # as `serve` does once it is ready
             print(bound.getsockname()[1], flush=True)
             await asyncio.to_thread(sys.stdin.read)
             server.should_exit = True
@@ -83,4 +86,6 @@ async def main(kind: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+    # The event loop of `serve`.
+    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
+        runner.run(main(*sys.argv[1:]))
