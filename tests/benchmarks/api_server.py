@@ -7,7 +7,6 @@ python -m tests.benchmarks.api_server product | plain | shipped DATABASE_URL
 memory. They print their port when they listen, and end with their standard input.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,16 +14,12 @@ from typing import Annotated, Any
 
 import strawberry
 from fastapi import Depends, FastAPI, Request
-from starlette.types import ASGIApp
 from strawberry.extensions import MaskErrors, ParserCache, ValidationCache
 from strawberry.fastapi import GraphQLRouter
 from strawberry.schema.config import StrawberryConfig
-from uvicorn.loops.auto import auto_loop_factory
 
-from app.garbage import collect_less_often
 from app.graphql_http import request_context
 from app.identity import identify
-from app.server import Server, server_config
 from app.services import Services
 from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga
@@ -39,7 +34,7 @@ from schema.scalars import SCALARS
 from schema.subscriptions import Subscription
 from tests.app.api import Api, serving
 from tests.benchmarks.api_documents import BRANCHES
-from tests.benchmarks.server import listening_socket
+from tests.benchmarks.serving import run, serve
 from tests.world import new_world
 
 
@@ -144,20 +139,8 @@ def shipped(services: Services) -> FastAPI:
 async def main(kind: str, url: str) -> None:
     async with service(url) as api:
         apps: dict[str, Any] = {"product": lambda: api.app, "plain": lambda: plain(api.services)}
-        app: ASGIApp = (apps | {"shipped": lambda: shipped(api.services)})[kind]()
-        server = Server(server_config(app, lifespan="off", timeout_graceful_shutdown=1))
-        with listening_socket() as bound:
-            serving_task = asyncio.create_task(server._serve([bound]))
-            while not server.started:
-                await asyncio.sleep(0.01)
-            collect_less_often()  # as `serve` does once it is ready
-            print(bound.getsockname()[1], flush=True)
-            await asyncio.to_thread(sys.stdin.read)
-            server.should_exit = True
-            await serving_task
+        await serve((apps | {"shipped": lambda: shipped(api.services)})[kind]())
 
 
 if __name__ == "__main__":
-    # The event loop of `serve`.
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(main(*sys.argv[1:]))
+    run(main(*sys.argv[1:]))

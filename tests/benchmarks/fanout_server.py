@@ -6,27 +6,22 @@ They print their port when they listen, and end with their standard input. GitLa
 access checks and the whole of GraphQL are the product's own.
 """
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.types import ASGIApp
 from starlette.websockets import WebSocket, WebSocketDisconnect
-from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
-from app.garbage import collect_less_often
 from app.live import Hub
-from app.server import server_config
 from schema.limits import Limits
 from tests.app.api import serving
-from tests.benchmarks.server import listening_socket
+from tests.benchmarks.serving import run, serve
 from tests.world import new_world
 
 ONE_USER_WITH_MANY = Limits(subscriptions_per_user=1_000_000, rate=1_000_000)
@@ -72,20 +67,8 @@ async def bare() -> AsyncIterator[ASGIApp]:
 
 async def main(kind: str, *arguments: str) -> None:
     async with product(*arguments) if kind == "product" else bare() as app:
-        config = server_config(app, lifespan="off", timeout_graceful_shutdown=1, backlog=2_000)
-        server = uvicorn.Server(config)
-        with listening_socket() as bound:
-            serving_task = asyncio.create_task(server._serve([bound]))
-            while not server.started:
-                await asyncio.sleep(0.01)
-            collect_less_often()  # as `serve` does once it is ready
-            print(bound.getsockname()[1], flush=True)
-            await asyncio.to_thread(sys.stdin.read)
-            server.should_exit = True
-            await serving_task
+        await serve(app)
 
 
 if __name__ == "__main__":
-    # The event loop of `serve`.
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        runner.run(main(*sys.argv[1:]))
+    run(main(*sys.argv[1:]))

@@ -1,7 +1,6 @@
 """A server process of a benchmark, and what it costs."""
 
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -30,14 +29,6 @@ class Server:
     def rss_mib(self) -> float:
         """Its memory now."""
         return float(self._process.memory_info().rss) / 2**20
-
-
-def listening_socket() -> socket.socket:
-    """On a free port of loopback. Said to be TCP, or asyncio leaves Nagle's algorithm on and answers wait for an ACK."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.bind(("127.0.0.1", 0))
-    listening.listen(2_000)
-    return listening
 
 
 @contextmanager
