@@ -146,7 +146,7 @@ def _kills(options: Options, chance: random.Random) -> Iterator[Kill]:
         if not bag:
             bag = list(Kind)
             chance.shuffle(bag)
-        yield Kill(round(at, 1), bag.pop(), round(chance.random(), 3))
+        yield Kill(round(at, 1), bag.pop(), chance.randrange(1000) / 1000)
         at += chance.uniform(*options.pause)
 
 
