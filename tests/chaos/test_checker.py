@@ -8,7 +8,8 @@ import pytest
 
 from tests.chaos import checker
 from tests.chaos.checker import RULES, violations
-from tests.chaos.plants import Lie, lies
+from tests.chaos.plants import lies
+from tests.chaos.plants.choosing import Lie
 from tests.chaos.small_history import small_history
 
 CHECKER = Path(checker.__file__).parent
