@@ -18,11 +18,13 @@ PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.5)
 QUERY = "query"
 """What stands for the mutation in the record of a refused query."""
 _SAGA = "id status state version"
+_INPUTS = {"pauseSaga": "SagaActionInput", "resumeSaga": "SagaActionInput"}
+"""Where two mutations share their input."""
 
 
 def document(mutation: str) -> str:
     """The GraphQL text of a mutation that answers with its saga, or its merge request."""
-    kind = mutation[0].upper() + mutation[1:] + "Input"
+    kind = _INPUTS.get(mutation, mutation[0].upper() + mutation[1:] + "Input")
     what = "mergeRequest { iid }" if mutation == "createMergeRequest" else f"saga {{ {_SAGA} }}"
     fields = f"created {what} userErrors {{ code message field }}"
     return f"mutation Change($input: {kind}!) {{ {mutation}(input: $input) {{ {fields} }} }}"

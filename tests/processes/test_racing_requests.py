@@ -1,59 +1,27 @@
 """NF-ORCH-2: the same request fifty times at once over two API processes is done once, and each is told so.
 
-Everything goes by GraphQL over HTTP; the two APIs share nothing but the database, and one engine works for both.
+Everything goes by GraphQL over HTTP; the APIs and the two engines share nothing but the database.
 """
 
 import asyncio
 import signal
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pytest
 
 from app.demo.client import ApiError, Data, GraphQLClient
 from sagas.models import SagaStatus
+from tests.processes.racing import APIS, PATIENCE_S, branch, clients, first_form, stage
 from tests.processes.stage import Stage
 from tests.processes.users import FIRST_FORM, VALUES, change, look
 from tests.support import eventually
-from tests.support_emulator import Emulator
-from tests.support_postgres import TestServer
 
+__all__ = ["branch", "clients", "stage"]
 pytestmark = [pytest.mark.timeout(240), pytest.mark.xdist_group("racing requests")]
 
 AT_ONCE = 50
-APIS = ("api-1", "api-2")
-PATIENCE_S = 90.0
-
-
-@pytest.fixture(scope="module")
-def stage(postgres: TestServer, emulator: Emulator, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with postgres.database() as url:
-        made = Stage(emulator, url, tmp_path_factory.mktemp("races"), lease_s=6)
-        try:
-            for name in APIS:
-                made.api(name)
-            made.engine("engine")
-            yield made
-        finally:
-            made.close()
-
-
-@pytest.fixture
-async def clients(stage: Stage) -> AsyncIterator[list[GraphQLClient]]:
-    async with AsyncExitStack() as closing:
-        for name in APIS:
-            await stage.answers(name)
-        yield [await closing.enter_async_context(GraphQLClient(stage.graphql(name), timeout=120)) for name in APIS]
-
-
-@pytest.fixture
-def branch(stage: Stage) -> str:
-    """A branch of the test's own."""
-    name = f"issue/{100 + len(stage.in_gitlab()['branches'])}-race"
-    stage.make_branch(name)
-    return name
 
 
 async def race(clients: list[GraphQLClient], mutation: str, given: Callable[[int], Mapping[str, Any]]) -> list[Data]:
@@ -168,8 +136,7 @@ async def test_stored_answers_outlive_both_apis(stage: Stage, clients: list[Grap
         await change(clients[1], "createMergeRequest", merge),
     ]
     assert all(payload["created"] for payload in told_before)
-    await eventually(stage.at_rest, timeout=PATIENCE_S)
-    before = stage.kept()
+    before = await eventually(lambda: settled(stage, branch), timeout=PATIENCE_S)
 
     for name in APIS:
         # uvicorn closes in order, then dies of the signal that asked it to.
@@ -188,16 +155,14 @@ async def test_stored_answers_outlive_both_apis(stage: Stage, clients: list[Grap
         with pytest.raises(ApiError) as refusal:
             await change(client, "advanceSaga", {**advance, "values": {"load": 6}})
         assert refusal.value.code == "IDEMPOTENCY_CONFLICT"
-    assert stage.kept() == before
+    assert await eventually(lambda: settled(stage, branch), timeout=PATIENCE_S) == before
 
 
-async def first_form(stage: Stage, clients: list[GraphQLClient], branch: str) -> str:
-    """A saga that waits in its first form; its id."""
-    given = {"projectPath": stage.project.path, "branch": branch, "idempotencyKey": f"{branch} start"}
-    saga = str((await change(clients[0], "startBalanceCalculation", given))["saga"]["id"])
-
-    async def waits() -> bool:
-        return bool((await look(clients[0], saga))["status"] == SagaStatus.AWAITING_INPUT)
-
-    assert await eventually(waits, timeout=PATIENCE_S)
-    return saga
+def settled(stage: Stage, branch: str) -> dict[str, list[Any]]:
+    """What is kept once the branch's saga has noted its merge request, at a moment at which no look has a lease."""
+    kept = stage.kept()
+    assert stage.at_rest()
+    assert all(row["lease_token"] is None for row in kept["saga"])
+    (waiting,) = [row for row in kept["saga"] if row["branch"] == branch and row["status"] == "AWAITING_RESULT"]
+    assert waiting["context"].get("mergeRequests"), "a look notes it"
+    return kept
