@@ -4,6 +4,7 @@ import itertools
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import requests
@@ -85,6 +86,21 @@ def test_no_route_fails_on_nonsense(emulator: Emulator, names: dict[str, str], m
             assert answer.status_code < 500, f"{body}: {answer.text}"
             if answer.status_code >= 400:
                 assert set(answer.json()) & {"message", "error"}, answer.text
+
+
+@pytest.mark.parametrize("ref", ["main@{upstream}", "main@{push}", "@{u}", "main@{1}", "main@{yesterday}", "@{-1}"])
+def test_a_ref_that_only_a_work_tree_could_know_is_not_found(
+    emulator: Emulator, names: dict[str, str], ref: str
+) -> None:
+    address = f"{emulator.url}/api/v4/projects/{names['id']}/repository"
+    headers = {"PRIVATE-TOKEN": emulator.admin_token}
+    quoted = quote(ref, safe="")
+    for path in (f"/commits/{quoted}", f"/branches/{quoted}", f"/files/a?ref={quoted}", f"/tree?ref={quoted}"):
+        answer = requests.get(address + path, headers=headers, timeout=20)
+        assert answer.status_code == 404, f"{path}: {answer.text}"
+    made = {"branch": "from-nowhere", "ref": ref}
+    assert requests.post(address + "/branches", json=made, headers=headers, timeout=20).status_code == 400
+    assert requests.get(address + "/branches/from-nowhere", headers=headers, timeout=20).status_code == 404
 
 
 @pytest.mark.parametrize("body", [b"{", b"[]", b"7", b'"x"', b"\xff\xfe", b"{}" * 1000, b"x" * 1_000_000])

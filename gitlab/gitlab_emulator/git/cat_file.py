@@ -51,7 +51,8 @@ class CatFile:
         self._process.wait()
 
     def _ask(self, command: str, name: str) -> ObjectInfo | None:
-        if any(character in name for character in "\n\r\0"):
+        # A bare repository has neither upstream branches nor a reflog: asked for `main@{upstream}`, git ends.
+        if any(character in name for character in "\n\r\0") or "@{" in name.partition(":")[0]:
             return None
         assert self._process.stdin is not None
         assert self._process.stdout is not None
