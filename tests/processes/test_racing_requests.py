@@ -160,8 +160,8 @@ async def test_stored_answers_outlive_both_apis(stage: Stage, clients: list[Grap
 
 def settled(stage: Stage, branch: str) -> dict[str, list[Any]]:
     """What is kept once the branch's saga has noted its merge request, at a moment at which no look has a lease."""
-    kept = stage.kept()
     assert stage.at_rest()
+    kept = stage.kept()
     assert all(row["lease_token"] is None for row in kept["saga"])
     (waiting,) = [row for row in kept["saga"] if row["branch"] == branch and row["status"] == "AWAITING_RESULT"]
     assert waiting["context"].get("mergeRequests"), "a look notes it"

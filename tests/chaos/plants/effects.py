@@ -99,8 +99,9 @@ def commit_of_two_files(evidence: Evidence) -> None:
 
 
 def foreign_commit_gone(evidence: Evidence) -> None:
-    kept = {record.sha for record in evidence.history if isinstance(record, ForeignCommit)}
-    del evidence.commits[first(evidence.commits, lambda commit: commit.sha in kept)]
+    commit = evidence.commits[0]
+    gone = ForeignCommit(0.0, commit.project, "a branch", "condenser_input.json", "f" * 40, "e" * 40)
+    evidence.history.append(gone)
 
 
 # -- take-over
