@@ -4,7 +4,6 @@ import asyncio
 import json
 import logging
 import os
-import resource
 import subprocess
 import sys
 from datetime import date, timedelta
@@ -35,22 +34,20 @@ def orchestrator(*arguments: str, cwd: Path, **settings: str) -> subprocess.Comp
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env=environment, cwd=cwd)
 
 
-def test_help_answers_at_once(tmp_path: Path) -> None:
-    def seconds() -> float:
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert orchestrator("--help", cwd=tmp_path).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-
-    # Of the processor, and the best of three: other tests run at the same time.
-    assert min(seconds() for _ in range(3)) < 0.8
-
-
 def test_help_loads_neither_web_nor_database_nor_celery(tmp_path: Path) -> None:
+    """That is what makes it answer at once; how soon, the benchmark `memory` measures."""
     heavy = ["fastapi", "sqlalchemy", "celery", "strawberry", "gitlab", "pydantic", "httpx"]
-    told = f"import sys, app.cli.commands; print([name for name in {heavy} if name in sys.modules])"
-    loaded = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert loaded.stdout.strip() == "[]"
+    asked = f"""
+import runpy, sys
+sys.argv = ["orchestrator", "--help"]
+try:
+    runpy.run_module("app.cli", run_name="__main__")
+except SystemExit as end:
+    print(end.code, [name for name in {heavy} if name in sys.modules])
+"""
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert "Usage:" in told.stdout
+    assert told.stdout.splitlines()[-1] == "0 []"
 
 
 @pytest.mark.parametrize(
