@@ -51,6 +51,7 @@ def decide(
             _waits_again(change)
         case Failed():
             change.tasks, change.consumed = result.tasks, result.consumed
+            change.context = result.context or change.context
             _failed(change, result)
         case TryAgain():
             _try_again(change, result.error)

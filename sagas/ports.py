@@ -282,7 +282,7 @@ class Rights:
     """What a user may do in a project, by GitLab's own rules.
 
     `code`: read its repository and merge requests, and so its sagas: Reporter or more, or everybody where the project
-    shows its code to everybody. `issues`: see its issues that are not confidential.
+    shows both to everybody. `issues`: see its issues that are not confidential.
     """
 
     level: AccessLevel

@@ -70,6 +70,8 @@ class Failed:
     error: TerminalError
     tasks: tuple[TaskChange, ...] = ()
     consumed: tuple[UUID, ...] = ()
+    context: SagaContext | None = None
+    """What the saga must keep in mind from now on; None: what it knew before."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,7 @@ class Watcher:
 
     async def _reconcile(self, saga: Saga, definition: SagaDefinition, task: CalculationTask | None) -> "Sight":
         context, forge = SagaContext.from_json(saga.context), self._tools.forge
+        error: TerminalError | None
         opened, head = None, None
         try:
             found = await forge.merge_requests(ProjectId(saga.project_id), source_branch=saga.branch)

@@ -108,6 +108,10 @@ class FakeForge:
             repository.protected.add(default_branch)
         return project
 
+    def move_project(self, project: Project, path: str) -> None:
+        """Give the project another path, which leaves its old one free."""
+        self._projects[project.id] = replace(self._projects[project.id], path=path)
+
     def remove_project(self, project: Project | ProjectId) -> None:
         del self._projects[_id(project)], self._repositories[_id(project)]
 

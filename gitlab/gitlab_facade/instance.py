@@ -159,6 +159,10 @@ def _rights(client: Client, project: ProjectId, user_id: int) -> Rights:
     return _rights_below_reporter(client, project, level)
 
 
+_SHOWN_BY_SAGAS = ("repository", "merge_requests")
+"""A saga and its journal tell of both: whoever may not see one of them in GitLab sees no saga."""
+
+
 def _rights_below_reporter(client: Client, project: ProjectId, level: AccessLevel) -> Rights:
     try:
         told = client.projects.get(project).attributes
@@ -173,7 +177,7 @@ def _rights_below_reporter(client: Client, project: ProjectId, level: AccessLeve
     issues = {"enabled", "private"} if is_member else {"enabled"}
     return Rights(
         max(level, AccessLevel.GUEST),
-        code=is_open and told.get("repository_access_level", "enabled") == "enabled",
+        code=is_open and all(told.get(f"{part}_access_level", "enabled") == "enabled" for part in _SHOWN_BY_SAGAS),
         issues=told.get("issues_access_level", "enabled") in issues,
     )
 

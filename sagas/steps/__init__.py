@@ -1,6 +1,7 @@
 """What each kind of step does, through ports; `perform` finds the code for a saga's state."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 from sagas.definition import Action, StepKind
 from sagas.errors import RetryableError, TerminalError
@@ -9,6 +10,7 @@ from sagas.results import Failed, Stayed, StepResult, TryAgain
 from sagas.steps.branches import prepare_branch
 from sagas.steps.inputs import check, commit_input, hydrate, reopen_form
 from sagas.steps.merge_requests import open_merge_request
+from sagas.steps.reconciling import EndedByHandError
 from sagas.steps.run import StepRun
 from sagas.steps.tasks import await_result, dispatch, sync_result
 from sagas.steps.undo import cancel
@@ -30,6 +32,8 @@ async def perform(run: StepRun) -> StepResult:
         return await _act(run)
     except RetryableError as error:
         return TryAgain(error)
+    except EndedByHandError as error:
+        return Failed(error, context=replace(run.context, merge_requests=tuple(sorted(error.still_open))))
     except TerminalError as error:
         return Failed(error)
 

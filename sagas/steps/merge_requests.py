@@ -19,7 +19,12 @@ def marker(run: StepRun) -> str:
 
 
 async def open_merge_request(run: StepRun) -> Advanced:
-    """Look for this effect's own merge request in any state, then for an open one of the branch; else open one."""
+    """Look for this effect's own merge request in any state, then for an open one of the branch; else open one.
+
+    Its own one may have been merged or closed by the time that its opening is recorded, as after a lost answer or a
+    restored database. That it was opened is true all the same, and opening another would do the effect twice: the saga
+    tells of the one that it opened, and of the state in which it is.
+    """
     request = run.context.request
     target = str(request["targetBranch"])
     known = await run.forge.merge_requests(run.project, source_branch=run.saga.branch, target_branch=target)

@@ -19,6 +19,17 @@ from sagas.texts import say
 _AFTER_THE_COMMIT = frozenset({Action.DISPATCH, Action.SYNC_RESULT})
 
 
+class EndedByHandError(TerminalError):
+    """A merge request of the branch was merged or closed by somebody; `still_open` are the numbers of those that are not.
+
+    The saga keeps them in mind, so that a retry goes on all the same.
+    """
+
+    def __init__(self, code: str, message: str, *, still_open: frozenset[int]) -> None:
+        super().__init__(code, message)
+        self.still_open = still_open
+
+
 @dataclass(frozen=True, slots=True)
 class Watched:
     """Path to blob of the files that must be as the saga knows them."""
@@ -90,7 +101,7 @@ def _difference(wanted: Watched, blobs: Mapping[str, BlobId | None], branch: str
     return None
 
 
-def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> TerminalError | None:
+def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> EndedByHandError | None:
     """The error of a merge request that was open (`known`, by number) and was merged or closed by hand since."""
     over = next((one for one in merge_requests if one.iid in known and one.state in {"merged", "closed"}), None)
     if over is None:
@@ -102,9 +113,10 @@ def ended(known: Collection[int], merge_requests: Sequence[MergeRequest]) -> Ter
         source_branch=over.source_branch,
         what=say("merged") if over.state == "merged" else say("closed"),
     )
+    still_open = frozenset(one.iid for one in merge_requests if one.state == "opened")
     if over.state == "merged":
-        return TerminalError("MERGE_REQUEST_MERGED", message)
-    return TerminalError("MERGE_REQUEST_CLOSED", message)
+        return EndedByHandError("MERGE_REQUEST_MERGED", message, still_open=still_open)
+    return EndedByHandError("MERGE_REQUEST_CLOSED", message, still_open=still_open)
 
 
 def deleted(branch: str) -> TerminalError:

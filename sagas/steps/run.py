@@ -12,7 +12,7 @@ from sagas.faults import crash_point
 from sagas.ids import CommitSha, ProjectId
 from sagas.models import CalculationTask, Saga
 from sagas.ports import Branch, Forge, TaskPublisher, User
-from sagas.steps.reconciling import deleted, reconcile
+from sagas.steps.reconciling import deleted, ended, reconcile
 from sagas.store.database import Database
 
 T = TypeVar("T")
@@ -102,8 +102,17 @@ class StepRun:
         return branch
 
     async def verify(self, task: CalculationTask | None = None) -> None:
-        """Make sure that nobody else has changed what the saga builds upon; raises like `reconcile`."""
+        """Make sure that nobody else has changed what the saga builds upon, or ended the branch's merge request.
+
+        Raises like `reconcile`, and EndedByHandError. The merge requests are asked for where the saga knows of open ones.
+        """
+        known = self.context.merge_requests
+        # Asked for before the branch: GitLab closes the merge requests of one that is removed, and that is told first.
+        found = await self.forge.merge_requests(self.project, source_branch=self.saga.branch) if known else ()
         await reconcile(self.forge, self.saga, self.definition, self.context, task)
+        error = ended(known, found)
+        if error is not None:
+            raise error
 
     async def write(self, name: str, action: Callable[[], Awaitable[T]]) -> T:
         """Do one outside write: lease proven right before, crash points on both sides."""

@@ -170,10 +170,7 @@ class Database:
 
     async def shielded(self, work: Coroutine[Any, Any, T]) -> T:
         """Await `work` in a task of its own: cancelling the caller leaves it to finish."""
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return await in_own_task(work, self._running)
 
     async def _patiently(self, attempt: "_Attempt[T]") -> T:
         deadline = asyncio.get_running_loop().time() + self.patience
@@ -202,6 +199,21 @@ class Database:
                 if asyncio.get_running_loop().time() > deadline:
                     raise database_unavailable() from failure
             await asyncio.sleep(0.1)
+
+
+async def in_own_task(work: Coroutine[Any, Any, T], running: set[asyncio.Task[Any]]) -> T:
+    """Await `work` in a task that is in `running` until it ends: cancelling the caller leaves it to finish."""
+    task = asyncio.create_task(work)
+    running.add(task)
+    task.add_done_callback(partial(_let_go, running))
+    return await asyncio.shield(task)
+
+
+def _let_go(running: set[asyncio.Task[Any]], ended: asyncio.Task[Any]) -> None:
+    running.discard(ended)
+    if not ended.cancelled():
+        # Looked at, because where the caller has gone nobody else does, and asyncio would log it with a traceback.
+        ended.exception()
 
 
 async def once_more(read: Callable[[], Awaitable[T]]) -> T:

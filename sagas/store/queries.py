@@ -37,7 +37,7 @@ from sqlmodel.sql.expression import SelectOfScalar
 from sagas import merge_request
 from sagas.ids import ProjectId, SagaId, TaskId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent, SagaRow
-from sagas.store.database import once_more
+from sagas.store.database import in_own_task, once_more
 from sagas.store.filters import SagaFilter
 from sagas.store.pages import EventKey, Page, SagaKey, Window
 
@@ -218,10 +218,7 @@ class Queries:
         return await self._shielded(once_more(alone))
 
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
-        task = asyncio.create_task(work)
-        self._running.add(task)
-        task.add_done_callback(self._running.discard)
-        return await asyncio.shield(task)
+        return await in_own_task(work, self._running)
 
 
 _saga_key = tuple_(col(SagaRow.created_at), col(SagaRow.id))

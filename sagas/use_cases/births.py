@@ -19,7 +19,7 @@ from sagas.store.database import Connection
 from sagas.store.drafts import Submission
 from sagas.store.idempotency import Known, Request
 from sagas.texts import say
-from sagas.use_cases.answers import Answer, keep_keys, refuse_other_input
+from sagas.use_cases.answers import Answer, answer_of, keep_keys, refuse_other_input
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ class Bearing:
             refuse_other_input(known, start.asked)
             saga = await commands.saga(connection, known.saga_id)
             if saga is not None:
-                return Answer(saga, known.request_id == start.asked.id)
+                return answer_of(saga, known, start.asked, start.birth.project.id)
         for saga in live:
             if saga.natural_key == start.birth.natural_key:
                 self._used.append((start.asked, saga.id))

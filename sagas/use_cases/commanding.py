@@ -92,7 +92,7 @@ async def retry(
     asked = request(user, "retrySaga", idempotency_key, str(saga_id), from_step)
     async with refusing_gitlab():
         seen = await desk.saga(user, saga_id)
-    repeated = await desk.repeated(asked)
+    repeated = await desk.repeated(asked, seen.project_id)
     if repeated is not None:
         return repeated
     draft = await _draft_for(desk, seen, from_step)

@@ -127,12 +127,12 @@ class Desk:
         await self.may_write(user, ProjectId(saga.project_id), "sagaId", sees_code=True)
         return saga
 
-    async def repeated(self, request: Request) -> Answer | None:
-        """The answer that the request's key stands for already.
+    async def repeated(self, request: Request, project: int) -> Answer | None:
+        """The answer that the request's key stands for already; `project` is the one that the request is about.
 
-        Raises RefusedError(IDEMPOTENCY_CONFLICT) where the key was used with other input.
+        Raises RefusedError(IDEMPOTENCY_CONFLICT) where the key was used with other input, or in another project.
         """
-        return await self.database.read(lambda connection: known_answer(connection, request))
+        return await self.database.read(lambda connection: known_answer(connection, request, project))
 
 
 def not_found(path: Sequence[str]) -> RefusedError:

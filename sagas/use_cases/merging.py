@@ -66,7 +66,7 @@ async def create_merge_request(
     _check_texts(title, description)
     async with refusing_gitlab():
         project, _ = await desk.project(user, project_path)
-        answer = await desk.repeated(asked)
+        answer = await desk.repeated(asked, project.id)
         if answer is None:
             target = await _target(desk, project, source_branch, target_branch)
             found = await desk.forge.merge_requests(

@@ -33,7 +33,7 @@ async def start_balance(
     asked = request(user, "startBalanceCalculation", idempotency_key, project_path, issue_iid, branch)
     async with refusing_gitlab():
         project, level = await desk.project(user, project_path)
-        repeated = await desk.repeated(asked)
+        repeated = await desk.repeated(asked, project.id)
         if repeated is not None:
             return repeated
         work = await choose_branch(desk, project, level, issue_iid=issue_iid, branch=branch)
@@ -83,7 +83,7 @@ async def run_calculation(
     asked = request(user, "runCalculation", idempotency_key, project_path, issue_iid, branch, calculation, values)
     async with refusing_gitlab():
         project, level = await desk.project(user, project_path)
-        repeated = await desk.repeated(asked)
+        repeated = await desk.repeated(asked, project.id)
         if repeated is not None:
             return repeated
         work = await choose_branch(desk, project, level, issue_iid=issue_iid, branch=branch)

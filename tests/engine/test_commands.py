@@ -11,6 +11,7 @@ from sagas.errors import RefusalCode, RefusedError
 from sagas.ids import SagaId
 from sagas.models import EventType, SagaStatus
 from sagas.ports import AccessLevel, Json, TaskReport, TaskState
+from sagas.service import Desk
 from tests.world import COLLEAGUE, ENGINEER, World
 
 BRANCH = "issue/1-test"
@@ -55,6 +56,63 @@ async def test_a_key_used_with_other_input_is_refused_and_starts_nothing(world: 
     assert refused.problems[0].code is RefusalCode.IDEMPOTENCY_CONFLICT
     assert refused.problems[0].field == ("idempotencyKey",)
     assert await rows(world) == before
+
+
+@pytest.mark.parametrize("mutation", ["start_balance", "run_calculation", "create_merge_request"])
+async def test_a_key_shows_and_starts_nothing_where_its_path_has_become_another_project(
+    world: World, mutation: str
+) -> None:
+    """The input is the same word for word, but the saga that the key stands for may be none of the user's business."""
+    asked: dict[str, Callable[[], Awaitable[object]]] = {
+        "start_balance": lambda: world.service.start_balance(
+            ENGINEER, project_path="plant/unit", branch=BRANCH, idempotency_key="k"
+        ),
+        "run_calculation": lambda: world.service.run_calculation(
+            ENGINEER,
+            project_path="plant/unit",
+            branch=BRANCH,
+            calculation="condenser",
+            values={"load": 4},
+            idempotency_key="k",
+        ),
+        "create_merge_request": lambda: world.service.create_merge_request(
+            ENGINEER, project_path="plant/unit", source_branch=BRANCH, idempotency_key="k"
+        ),
+    }
+    world.forge.write(world.project, BRANCH, "notes.md", "x")
+    async with world.running():
+        await asked[mutation]()
+        other = world.forge.add_project("plant/new", {"balance_input.json": "{}"})
+        world.forge.add_branch(other, BRANCH)
+        world.forge.move_project(world.project, "plant/old")
+        world.forge.move_project(other, "plant/unit")
+        before = (await rows(world))[0], (await rows(world))[2]
+        opened = world.forge.called("create_merge_request")
+        refused = await refusal(asked[mutation]())
+    assert refused.problems[0].code is RefusalCode.IDEMPOTENCY_CONFLICT
+    assert refused.problems[0].field == ("idempotencyKey",)
+    assert ((await rows(world))[0], (await rows(world))[2]) == before
+    assert world.forge.called("create_merge_request") == opened
+
+
+async def test_the_transaction_of_a_start_holds_a_key_to_its_project_too(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The key may have been bound after the first look at it."""
+    answer = await world.start(key="k")
+    other = world.forge.add_project("plant/new", {"balance_input.json": "{}"})
+    world.forge.add_branch(other, BRANCH)
+    world.forge.move_project(world.project, "plant/old")
+    world.forge.move_project(other, "plant/unit")
+
+    async def too_early(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(Desk, "repeated", too_early)
+    refused = await refusal(world.start(key="k"))
+    assert refused.problems[0].code is RefusalCode.IDEMPOTENCY_CONFLICT
+    assert (await rows(world))[0] == 1
+    assert str(answer.id) not in str(refused)
 
 
 async def test_two_users_may_use_the_same_key(world: World) -> None:

@@ -223,3 +223,33 @@ async def test_a_merge_request_that_was_over_before_the_saga_saw_it_stops_nothin
             await world.work(saga.id, calculation)
         await world.reaches(saga.id, "COMPLETED", SagaStatus.COMPLETED)
     assert EventType.FAILED not in await world.types(saga.id)
+
+
+@pytest.mark.parametrize("state", ["merged", "closed"])
+async def test_a_step_finds_a_merge_request_that_was_ended_by_hand_and_a_retry_goes_on_all_the_same(
+    world: World, state: str
+) -> None:
+    """No look has come between: the step's own comparison holds the commit back, once."""
+    opened = await world.forge.create_merge_request(
+        world.project.id, source_branch=BRANCH, target_branch="main", title="t", description=""
+    )
+    async with world.running():
+        saga = await at_the_second_form(world)
+
+        async def seen() -> bool:
+            await world.pushed(BRANCH)
+            return opened.iid in (await world.saga(saga.id)).context.get("mergeRequests", [])
+
+        await eventually(seen)
+    await world.service.advance(ENGINEER, SagaId(saga.id), step=NEXT_FORM, values={"load": 5})
+    world.forge.set_merge_request_state(world.project, opened.iid, state)
+    head = world.forge.head_of(world.project, BRANCH)
+    async with world.running():
+        assert await failed_with(world, saga) == ("COMMIT_FEEDWATER_HEATERS_INPUT", f"MERGE_REQUEST_{state.upper()}")
+        assert world.forge.head_of(world.project, BRANCH) == head, "nothing was committed"
+        assert len(world.publisher.published) == 1
+        await world.service.retry(ENGINEER, SagaId(saga.id))
+        for calculation in ("feedwater_heaters", "balance"):
+            await world.work(saga.id, calculation)
+        await world.reaches(saga.id, "COMPLETED", SagaStatus.COMPLETED)
+    assert (await world.types(saga.id)).count(EventType.FAILED) <= 1

@@ -45,6 +45,16 @@ GUEST, PLANNER = AccessLevel.GUEST, AccessLevel.PLANNER
         (10, {"visibility": "public", "issues_access_level": "private"}, Rights(GUEST, code=True, issues=True)),
         (None, {"visibility": "public", "issues_access_level": "private"}, Rights(GUEST, code=True, issues=False)),
         (None, {"visibility": "public", "repository_access_level": "private"}, Rights(GUEST, code=False, issues=True)),
+        (
+            None,
+            {"visibility": "public", "merge_requests_access_level": "private"},
+            Rights(GUEST, code=False, issues=True),
+        ),
+        (
+            10,
+            {"visibility": "public", "merge_requests_access_level": "private"},
+            Rights(GUEST, code=False, issues=True),
+        ),
         (10, {"visibility": "private", "issues_access_level": "disabled"}, Rights(GUEST, code=False, issues=False)),
     ],
 )
