@@ -47,6 +47,9 @@ _WAITED_FOR: Mapping[str, str] = {
 """By the first word of a retryable error's code."""
 
 
+_OVER = frozenset({StepStatus.DONE, StepStatus.SKIPPED})
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a saga has come; skipped steps count as completed. `fraction` is from 0 to 1."""
@@ -102,9 +105,10 @@ class SagaView:
 
     @property
     def progress(self) -> Progress:
-        """How many of the steps are done or were not needed."""
-        over = {StepStatus.DONE, StepStatus.SKIPPED}
-        return Progress(sum(step.status in over for step in self.steps), len(self.steps))
+        """How many of the steps are done or were not needed; from their statuses, without a view of each."""
+        steps = [step for step in self.definition.steps if step.kind is not StepKind.FINAL]
+        statuses = (self._status(step, self._context.step(step.name)) for step in steps)
+        return Progress(sum(status in _OVER for status in statuses), len(steps))
 
     @property
     def next_step(self) -> str | None:

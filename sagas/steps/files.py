@@ -34,13 +34,19 @@ class Written:
             return None
         return {"sha": self.commit.sha, "webUrl": self.commit.web_url, "message": self.commit.message}
 
-    def remember(self, run: StepRun, path: str) -> SagaContext:
-        """The context with this write in it: the new head, the step's commit, and what undo will need."""
-        context = run.context
+    def remember(
+        self, run: StepRun, path: str, *, step: str | None = None, context: SagaContext | None = None
+    ) -> SagaContext:
+        """The context with this write in it: the new head, the step's commit, and what undo will need.
+
+        `step`: the effect that wrote it (default: the run's own); `context`: what it is added to (default: the run's).
+        """
+        context = context or run.context
+        state, _, visit = (step or run.effect).rpartition("/")
         if self.commit is not None:
             kept = {
-                "state": run.saga.state,
-                "visit": run.saga.visit,
+                "state": state,
+                "visit": int(visit),
                 "sha": self.commit.sha,
                 "path": path,
                 "blob": self.blob,
@@ -50,7 +56,7 @@ class Written:
             others = tuple(c for c in context.commits if c["sha"] != self.commit.sha)
             context = replace(context, commits=(*others, kept))
         context = replace(context, head=self.head)
-        return context.with_step(run.saga.state, commit=self.summary)
+        return context.with_step(state, commit=self.summary)
 
 
 async def write_file(
@@ -112,8 +118,15 @@ async def _adopt(run: StepRun, *, path: str, document: Json, file: File | None, 
 
 async def find_written(run: StepRun, path: str, head: CommitSha) -> tuple[Written, File] | None:
     """What an earlier attempt of this effect committed, and the file as it wrote it; `head` is the branch's newest."""
+    return await find_effect(run, run.effect, path, head, since=run.head)
+
+
+async def find_effect(
+    run: StepRun, effect: str, path: str, head: CommitSha, *, since: CommitSha | None
+) -> tuple[Written, File] | None:
+    """The like for any effect of this saga, in the history that follows `since` (None: the whole)."""
     own = await run.forge.find_own_commit(
-        run.project, branch=run.saga.branch, since=run.head, path=path, trailers=run.trailers()
+        run.project, branch=run.saga.branch, since=since, path=path, trailers=run.trailers(effect)
     )
     made = None if own is None else await run.forge.get_file_content(run.project, path, ref=own.sha)
     if own is None or made is None:

@@ -14,10 +14,10 @@ from sagas.definition import Action
 from sagas.errors import RetryableError, TerminalError
 from sagas.ids import CommitSha
 from sagas.models import CalculationTask, EventType, TaskStatus
-from sagas.ports import ChangeKind, File, FileChange
+from sagas.ports import ChangeKind, Commit, File, FileChange
 from sagas.results import Cancelled, Compensated, StepResult
 from sagas.states import PREPARE_BRANCH
-from sagas.steps.files import CONFLICT, find_written
+from sagas.steps.files import CONFLICT, find_effect
 from sagas.steps.findings import CORRELATION
 from sagas.steps.merge_requests import find_own, merge_request_to_json
 from sagas.steps.run import StepRun
@@ -66,34 +66,57 @@ async def _results_kept(run: StepRun) -> tuple[Mapping[str, Any], ...]:
 
 
 async def _settled(run: StepRun) -> SagaContext:
-    """An attempt that was cut short may have done its work: what it left belongs to what is undone."""
+    """What was done and never recorded belongs to what is undone: an attempt cut short, or what a backup had not yet."""
     match run.step.action:
-        case Action.HYDRATE | Action.COMMIT_INPUT:
-            return await _settled_commit(run, run.calculation.input_file)
-        case Action.PREPARE_BRANCH:
+        case Action.PREPARE_BRANCH if not run.context.branch_created:
             return await _settled_branch(run)
         case Action.OPEN_MERGE_REQUEST if run.context.merge_request is None:
             found = await find_own(run)
             kept = None if found is None else merge_request_to_json(found, created=True)
             return replace(run.context, merge_request=kept)
         case _:
-            return run.context
+            return await _settled_commits(run)
 
 
-async def _settled_commit(run: StepRun, path: str) -> SagaContext:
+async def _settled_commits(run: StepRun) -> SagaContext:
+    """With every commit of this saga that is on the branch, also where the saga does not know of it.
+
+    Mostly that of the step that was cut short. After the database was restored there are more, also before the head
+    that the saga knows by now: a check that was made again took its own files for found ones. An effect is looked for by
+    its trailers and its committer: whatever others write into theirs is not believed.
+    """
+    context = run.context
     branch = await run.forge.branch(run.project, run.saga.branch)
-    if branch is None or branch.head == run.head:
-        return run.context
-    found = await find_written(run, path, branch.head)
-    known = {commit["sha"] for commit in run.context.commits}
-    if found is None or found[0].commit is None or found[0].commit.sha in known:
-        return run.context
-    return found[0].remember(run, path)
+    if branch is None:
+        return context
+    known = {f"{commit['state']}/{commit['visit']}" for commit in context.commits}
+    for name in run.definition.calculations:
+        path = run.calculation_named(name).input_file
+        touching = await run.forge.commits(run.project, branch=run.saga.branch, since=None, path=path)
+        effects = [commit.trailers.get("Saga-Step", "") for commit in reversed(touching) if _is_of(run, commit)]
+        for effect in effects:
+            if effect in known or not _writes(run, effect, path):
+                continue
+            found = await find_effect(run, effect, path, branch.head, since=None)
+            if found is not None:
+                context = found[0].remember(run, path, step=effect, context=context)
+    return context
+
+
+def _is_of(run: StepRun, commit: Commit) -> bool:
+    return commit.trailers.get("Saga-Id") == str(run.saga.id)
+
+
+def _writes(run: StepRun, effect: str, path: str) -> bool:
+    """Whether it is the effect of a step that commits this file."""
+    state, _, visit = effect.rpartition("/")
+    step = run.definition.by_name.get(state)
+    if step is None or step.action not in {Action.HYDRATE, Action.COMMIT_INPUT} or not visit.isdecimal():
+        return False
+    return run.calculation_named(step.calculation or "").input_file == path
 
 
 async def _settled_branch(run: StepRun) -> SagaContext:
-    if run.context.branch_created:
-        return run.context
     branch = await run.forge.branch(run.project, run.saga.branch)
     made = branch is not None and branch.head == run.head
     return replace(run.context, branch_created=made, branch_base=run.head if made else None)
@@ -212,8 +235,6 @@ async def _is_own(run: StepRun) -> bool:
     workers = {str(task.id) for task in known}
     commits = await run.forge.commits(run.project, branch=run.saga.branch, since=CommitSha(base), path=None)
     return all(
-        commit.trailers.get("Saga-Id") == str(run.saga.id)
-        or commit.trailers.get(CORRELATION) in workers
-        or commit.sha in accepted
+        _is_of(run, commit) or commit.trailers.get(CORRELATION) in workers or commit.sha in accepted
         for commit in commits
     )
