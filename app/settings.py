@@ -127,6 +127,15 @@ class Settings(DatabaseSettings, LimitSettings):
 
     engine_in_process: bool = Field(default=True, description="Whether `serve` runs an engine too.")
     engine_concurrency: int = Field(default=64, ge=1, le=1000, description="Steps under way at once, per engine.")
+    looks_per_minute: int = Field(
+        default=1200,
+        ge=2,
+        le=1_000_000,
+        description=(
+            "How often all engines together look at GitLab for waiting sagas of which no webhook tells; the more wait, the "
+            "rarer each is looked after. A look is 2 to 7 requests."
+        ),
+    )
     lease: Duration = Field(
         default=timedelta(seconds=6),
         ge=timedelta(seconds=1),

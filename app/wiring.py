@@ -81,7 +81,12 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
 
 def engine_settings(settings: Settings) -> EngineSettings:
     """The engine's pace as the settings say."""
-    return EngineSettings(lease=settings.lease, renew_every=settings.lease / 3, concurrency=settings.engine_concurrency)
+    return EngineSettings(
+        lease=settings.lease,
+        renew_every=settings.lease / 3,
+        concurrency=settings.engine_concurrency,
+        looks_per_minute=settings.looks_per_minute,
+    )
 
 
 def trusted_documents(settings: Settings) -> TrustedDocuments:

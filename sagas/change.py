@@ -21,7 +21,6 @@ from sagas.texts import told
 
 ENGINE = "engine"
 FIRST_LOOK_S = 2.0
-LONGEST_LOOK_S = 60.0
 FORM_LOOK_S = 15.0
 
 COLUMNS: tuple[str, ...] = tuple(column.name for column in fields(Saga))

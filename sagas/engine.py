@@ -49,6 +49,8 @@ class EngineSettings:
     concurrency: int = 64
     """Steps under way at once."""
     looks_at_once: int = 8
+    looks_per_minute: int = 1200
+    """Of all processes together, while no webhook comes."""
     tidy_every: timedelta = timedelta(hours=1)
     grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets steps finish their effect before it hands their sagas over."""
@@ -73,7 +75,14 @@ class Engine:
         self._settings = settings or EngineSettings()
         self._attempting = attempting
         self._recorder = Recorder(tools.database, definitions.get, announcer, lease=self._settings.lease)
-        self._watcher = Watcher(tools, definitions, announcer, wake=self.kick, at_once=self._settings.looks_at_once)
+        self._watcher = Watcher(
+            tools,
+            definitions,
+            announcer,
+            wake=self.kick,
+            at_once=self._settings.looks_at_once,
+            per_minute=self._settings.looks_per_minute,
+        )
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._driving: dict[asyncio.Task[None], Held] = {}

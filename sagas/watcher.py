@@ -1,7 +1,8 @@
 """The watcher: looks after sagas that wait, without leasing them, and hands what it finds to their inbox.
 
-Looks at a result start after 2 s and double to 60 s; a webhook or another process's hint makes one happen now. While a
-form waits, its file may change freely on the branch: the draft is read again. Everything else that the saga builds upon is
+Looks at a result start after 2 s and double to 60 s, or more where very many sagas wait (`watching.Pace`); a webhook or
+another process's hint makes one happen now. While a form waits, its file may change freely on the branch: the draft is
+read again. Everything else that the saga builds upon is
 held against GitLab (NF-ORCH-3): what others have changed stops it with an error that says so.
 """
 
@@ -14,7 +15,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from sagas.catalogue import Calculation, calculation_of
-from sagas.change import LONGEST_LOOK_S
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition
 from sagas.errors import RetryableError, TerminalError
@@ -36,6 +36,8 @@ POLL = timedelta(seconds=1)
 SURE = timedelta(seconds=1)
 """Between the two looks that it takes to stop a saga."""
 _HEADS = 20_000
+_PACED = 60.0
+"""Seconds after which it is counted again how many sagas wait; first after so many, as a start reads no sagas."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +60,7 @@ class Watcher:
         *,
         wake: Callable[[Iterable[SagaId]], None],
         at_once: int,
+        per_minute: int,
         sure: timedelta = SURE,
     ) -> None:
         self._tools = tools
@@ -65,6 +68,9 @@ class Watcher:
         self._announcer = announcer
         self._wake = wake
         self._at_once = at_once
+        self._per_minute = per_minute
+        self._pace = watching.Pace()
+        self._paced_until = 0.0
         self._sure = sure
         self._news = asyncio.Event()
         self._heads: dict[UUID, tuple[int, CommitSha]] = {}
@@ -76,6 +82,7 @@ class Watcher:
 
     async def run(self) -> None:
         """Look until cancelled."""
+        self._paced_until = asyncio.get_running_loop().time() + _PACED
         while True:
             self._news.clear()
             try:
@@ -92,11 +99,19 @@ class Watcher:
                         await self._news.wait()
 
     async def _round(self) -> int:
-        sagas = await self._tools.database.run(
-            watching.Looks(limit=self._at_once, longest_s=LONGEST_LOOK_S), point="look"
-        )
+        await self._keep_pace()
+        sagas = await self._tools.database.run(watching.Looks(limit=self._at_once, pace=self._pace), point="look")
         await asyncio.gather(*(self._look(saga) for saga in sagas))
         return len(sagas)
+
+    async def _keep_pace(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now < self._paced_until:
+            return
+        self._paced_until = now + _PACED
+        self._pace = await self._tools.database.read(
+            lambda connection: watching.pace_within(connection, self._per_minute)
+        )
 
     async def _look(self, saga: Saga) -> None:
         try:

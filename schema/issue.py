@@ -94,13 +94,13 @@ class Issue(Node):
     )
     async def branch(self, info: Info) -> str | None:
         """By the same rule as a start without `branch`."""
-        backend, issue = info.context.backend, self.found
+        loaders, issue = info.context.loaders, self.found
         if not await may_read(info.context, issue.project_id):
             return None
-        recorded = await backend.queries.recorded_branch(issue.project_id, issue.iid)
-        if recorded is not None and await backend.forge.branch(issue.project_id, recorded) is not None:
+        recorded = await info.context.backend.queries.recorded_branch(issue.project_id, issue.iid)
+        if recorded is not None and await loaders.branch.load((issue.project_id, recorded)) is not None:
             return recorded
-        candidates = await backend.forge.issue_branches(issue.project_id, issue.iid)
+        candidates = await loaders.issue_branches.load((issue.project_id, issue.iid))
         if len(candidates) > 1:
             return None
         return candidates[0].name if candidates else issue_branch_name(issue)

@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent
-from sagas.ports import Forge, Issue, MergeRequest, Project
+from sagas.ports import Branch, Forge, Issue, MergeRequest, Project
 from sagas.store.queries import Page, Queries
 from schema.backend import Backend
 from schema.batching import Batching
@@ -32,6 +32,8 @@ class Loaders:
     project: Batching[ProjectId | str, Project | None]
     issue: Batching[IssueKey, Issue | None]
     merge_requests: Batching[BranchKey, Sequence[MergeRequest]]
+    branch: Batching[BranchKey, Branch | None]
+    issue_branches: Batching[IssueKey, Sequence[Branch]]
 
     @classmethod
     def over(cls, backend: Backend) -> Self:
@@ -41,6 +43,12 @@ class Loaders:
         async def merge_requests(key: BranchKey) -> Sequence[MergeRequest]:
             return await forge.merge_requests(key[0], source_branch=key[1])
 
+        async def branch(key: BranchKey) -> Branch | None:
+            return await forge.branch(*key)
+
+        async def issue_branches(key: IssueKey) -> Sequence[Branch]:
+            return await forge.issue_branches(*key)
+
         return cls(
             saga=_optional(queries.sagas),
             draft=_optional(queries.drafts_of),
@@ -49,6 +57,8 @@ class Loaders:
             project=_each(forge.project),
             issue=Batching(_issues(forge)),
             merge_requests=_each(merge_requests),
+            branch=_each(branch),
+            issue_branches=_each(issue_branches),
         )
 
 

@@ -84,6 +84,7 @@ class Stepper:
             self.world.announcer,
             wake=lambda _: None,
             at_once=8,
+            per_minute=1200,
             sure=timedelta(0),
         )
         await watcher._round()

@@ -87,6 +87,7 @@ def test_every_missing_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> Non
         ("TRACES_URL", "collector:4318", "must be an address that begins with http:// or https://"),
         ("TRACES_RATIO", "2", "less than or equal to 1"),
         ("ENGINE_CONCURRENCY", "0", "greater than or equal to 1"),
+        ("LOOKS_PER_MINUTE", "1", "greater than or equal to 2"),
     ],
 )
 def test_what_is_wrong_is_named_with_what_would_be_right(

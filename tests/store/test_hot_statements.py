@@ -15,7 +15,7 @@ from sagas.store.feed import FEED
 from sagas.store.standing import DUE, LIVE, OUTBOX
 from sagas.store.stuck import COUNTS, STUCK
 from sagas.store.tasks import PRODUCED
-from sagas.store.watching import LOOKS
+from sagas.store.watching import LOOKS, WAITING, Looks, Pace, pace_within
 
 _PARKED = """
 INSERT INTO saga_definition (name, version, hash, document) VALUES ('d', 1, 'h', '{}');
@@ -74,9 +74,31 @@ async def test_a_claim_of_named_sagas_reads_neither_the_table_nor_the_index_of_d
 
 
 async def test_looks_read_their_partial_index_and_never_the_table(crowded: asyncpg.Connection) -> None:
-    nodes = await plan(crowded, LOOKS, 8, 60.0)
-    assert any(node.get("Index Name") == "ix_saga_look" for node in nodes)
-    assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+    for statement, arguments in ((LOOKS, (8, 60.0, 300.0)), (WAITING, ())):
+        nodes = await plan(crowded, statement, *arguments)
+        assert any(node.get("Index Name") == "ix_saga_look" for node in nodes)
+        assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
+
+
+async def test_the_more_sagas_wait_the_rarer_each_is_looked_after(crowded: Any) -> None:
+    """50 forms wait; by ten looks a minute, of which five are for forms, each one's turn comes every ten minutes."""
+    pace = await pace_within(crowded, 10)
+    assert pace == Pace(results_s=60.0, forms_s=600.0)
+    await crowded.execute("UPDATE saga SET look_interval_s = 290 WHERE look_at IS NOT NULL")
+    await crowded.execute("UPDATE saga SET look_interval_s = 500 WHERE look_at IS NOT NULL AND branch < 'b5'")
+    taken = await Looks(limit=100, pace=pace)(crowded)
+    assert len(taken) == 50
+    assert {saga.look_interval_s for saga in taken} == {580.0, 600.0}
+
+
+@pytest.mark.parametrize(
+    ("results", "forms"), [(0, 0), (1, 3), (599, 2_999), (601, 3_001), (50_000, 0), (9_000, 90_000)]
+)
+def test_however_many_wait_the_looks_stay_within_the_budget(results: int, forms: int) -> None:
+    pace = Pace.within(1200, results=results, forms=forms)
+    assert 60 * results / pace.results_s + 60 * forms / pace.forms_s <= 1200
+    assert pace.results_s >= 60
+    assert pace.forms_s >= 300
 
 
 async def test_asking_what_is_stuck_reads_partial_indexes_and_never_the_table(crowded: asyncpg.Connection) -> None:
