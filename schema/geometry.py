@@ -17,9 +17,15 @@ class Geometry:
     id: strawberry.ID = strawberry.field(description="Unique over projects and refs.")
     key: str = strawberry.field(description="Its id in the manifest.")
     name: str = strawberry.field(description="What engineers call it.")
-    kind: str | None = strawberry.field(description="The kind of equipment, such as `condenser`.")
-    file: str | None = strawberry.field(description="The path of its file in the branch.")
-    description: str | None = strawberry.field(description="What the manifest says about it.")
+    kind: str | None = strawberry.field(
+        description="The kind of equipment, such as `condenser`; null where the manifest names none."
+    )
+    file: str | None = strawberry.field(
+        description="The path of its file in the branch; null where the manifest names none."
+    )
+    description: str | None = strawberry.field(
+        description="What the manifest says about it; null where it says nothing."
+    )
     attributes: JSON = strawberry.field(description="The rest of its entry, as it stands.")
 
     @classmethod

@@ -46,7 +46,7 @@ class Issue(Node):
         """In GitLab's words."""
         return self.found.title
 
-    @resolver(description="Its text, in GitLab's Markdown.")
+    @resolver(description="Its text, in GitLab's Markdown; null where it has none.")
     def description(self) -> str | None:
         """Null where it has none."""
         return self.found.description
@@ -81,7 +81,7 @@ class Issue(Node):
         """GitLab's time."""
         return self.found.updated_at
 
-    @resolver(description="The day by which it is to be done, as YYYY-MM-DD.")
+    @resolver(description="The day by which it is to be done, as YYYY-MM-DD; null where none is set.")
     def due_date(self) -> str | None:
         """Null where it has none."""
         return self.found.due_date

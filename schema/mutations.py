@@ -42,7 +42,7 @@ class UserError:
     code: RefusalCode = strawberry.field(description="The kind of problem.")
     message: str = strawberry.field(description="What is wrong, and what would be right.")
     field: list[str] | None = strawberry.field(
-        description='Path of the input field, such as ["values", "cooling_water", "flow"].'
+        description='Path of the input field, such as ["values", "cooling_water", "flow"]; null where none is to blame.'
     )
 
 
@@ -59,7 +59,9 @@ class SagaPayload:
 class CreateMergeRequestPayload:
     """The merge request, or the reasons why not."""
 
-    merge_request: MergeRequest | None = strawberry.field(description="The open merge request.")
+    merge_request: MergeRequest | None = strawberry.field(
+        description="The open merge request; null where `userErrors` says why not."
+    )
     created: bool = strawberry.field(description=CREATED)
     user_errors: list[UserError] = strawberry.field(description=USER_ERRORS)
 

@@ -48,7 +48,9 @@ PROJECT_PATH = "The project's full path in GitLab, such as `power/plant-300`."
 class Query:
     """What the viewer may not see is answered as if it did not exist."""
 
-    @resolver(description="Anything that has a global id.")
+    @resolver(
+        description="Anything that has a global id; null where there is no such thing, or the viewer may not see it."
+    )
     async def node(
         self, info: Info, wanted: Annotated[strawberry.ID, strawberry.argument(name="id", description="Its global id.")]
     ) -> Node | None:
@@ -60,7 +62,7 @@ class Query:
         """Whose rights hold."""
         return Viewer.of(info.context.viewer)
 
-    @resolver(description="One saga.")
+    @resolver(description="One saga; null where there is no such saga, or the viewer may not see it.")
     async def saga(
         self, info: Info, wanted: Annotated[strawberry.ID, strawberry.argument(name="id", description="The saga's id.")]
     ) -> Saga | None:
@@ -95,7 +97,9 @@ class Query:
         info.context.require_viewer()
         return [Calculation.of(entry) for entry in info.context.backend.catalogue.calculations]
 
-    @resolver(description="GitLab issues assigned to the viewer (FR-ORCH-4).")
+    @resolver(
+        description="GitLab issues assigned to the viewer (FR-ORCH-4); null, with an error, where GitLab does not answer."
+    )
     async def issues(
         self,
         info: Info,
@@ -134,7 +138,7 @@ class Query:
         )
         return IssueConnection.of(page, has_previous=cursor is not None)
 
-    @resolver(description="One GitLab issue.")
+    @resolver(description="One GitLab issue; null where there is no such issue, or the viewer may not see it.")
     async def issue(
         self,
         info: Info,
@@ -148,7 +152,12 @@ class Query:
         found = await visible_issue(info.context, project.id, iid)
         return None if found is None else Issue.of(found)
 
-    @resolver(description="Geometries listed by the project's geometries_manifest.json (FR-ORCH-5).")
+    @resolver(
+        description=(
+            "Geometries listed by the project's geometries_manifest.json (FR-ORCH-5); null, with an error, where it cannot be "
+            "read."
+        )
+    )
     async def geometries(
         self,
         info: Info,

@@ -116,17 +116,17 @@ class Saga(Node):
         awaited = (await self.view(info.context)).waiting_for
         return None if awaited is None else in_language(awaited, info.context.language)
 
-    @resolver(description="Since when it waits for that.")
+    @resolver(description="Since when it waits for that; null while it runs.")
     def waiting_since(self) -> datetime | None:
         """Null while it runs."""
         return self.row.waiting_since
 
-    @resolver(description="When the engine tries again by itself, after an error.")
+    @resolver(description="When the engine tries again by itself, after an error; null where it need not.")
     def next_attempt_at(self) -> datetime | None:
         """Null where there was no error."""
         return self.row.next_attempt_at
 
-    @resolver(description="When the present wait ends with an error.")
+    @resolver(description="When the present wait ends with an error; null where it may wait for ever.")
     def deadline_at(self) -> datetime | None:
         """Null where it may wait for ever."""
         return self.row.deadline_at
@@ -173,12 +173,16 @@ class Saga(Node):
         """Its name."""
         return self.row.branch
 
-    @resolver(description="The number of the issue that it works on, known here even while GitLab is away.")
+    @resolver(
+        description="The number of the issue that it works on, known here even while GitLab is away; null for a saga without one."
+    )
     def issue_iid(self) -> int | None:
         """Null for a saga without one."""
         return self.row.issue_iid
 
-    @resolver(description="The GitLab issue that it works on.")
+    @resolver(
+        description="The GitLab issue that it works on; null for a saga without one, and where the viewer may not see it."
+    )
     async def issue(self, info: Info) -> Annotated["Issue", strawberry.lazy("schema.issue")] | None:
         """Null for a saga without one, and where the viewer may not see it."""
         from schema.issue import Issue  # noqa: PLC0415 - the two types know each other
@@ -188,7 +192,9 @@ class Saga(Node):
         found = await visible_issue(info.context, ProjectId(self.row.project_id), self.row.issue_iid)
         return None if found is None else Issue.of(found)
 
-    @resolver(description="The merge request of its branch: the open one, or else the newest.")
+    @resolver(
+        description="The merge request of its branch: the open one, or else the newest; null where there is none."
+    )
     async def merge_request(self, info: Info) -> MergeRequest | None:
         """As GitLab has it now."""
         found = await info.context.loaders.merge_requests.load((ProjectId(self.row.project_id), self.row.branch))
@@ -196,7 +202,7 @@ class Saga(Node):
             return None
         return MergeRequest.of(next((request for request in found if request.state == "opened"), found[0]))
 
-    @resolver(description="What stopped it, or makes it try again.")
+    @resolver(description="What stopped it, or makes it try again; null while all goes well.")
     def error(self, info: Info) -> SagaError | None:
         """Null while all goes well."""
         return SagaError.from_json(self.row.error, info.context.language)
@@ -216,7 +222,7 @@ class Saga(Node):
         """The database's time."""
         return self.row.updated_at
 
-    @resolver(description="When it was completed or cancelled.")
+    @resolver(description="When it was completed or cancelled; null while it lives.")
     def finished_at(self) -> datetime | None:
         """Null while it lives."""
         return self.row.finished_at

@@ -24,9 +24,11 @@ class Commit:
     """Something that a step wrote."""
 
     sha: str = strawberry.field(description="Its full hash.")
-    web_url: str | None = strawberry.field(description="Its page in GitLab.", default=None)
+    web_url: str | None = strawberry.field(
+        description="Its page in GitLab; null where it is not known here.", default=None
+    )
     message: str | None = strawberry.field(
-        description="Its message, with the trailers that name the saga.", default=None
+        description="Its message, with the trailers that name the saga; null where it is not known here.", default=None
     )
 
     @classmethod
@@ -73,13 +75,15 @@ class SagaStep:
     name: str = strawberry.field(description="The state's name.")
     kind: StepKind = strawberry.field(description="What it does.")
     visit: int = strawberry.field(description="How often the saga has entered this state; 0: not yet.")
-    calculation: str | None = strawberry.field(description="The calculation that it belongs to.")
+    calculation: str | None = strawberry.field(
+        description="The calculation that it belongs to; null for a step of the whole saga."
+    )
     status: StepStatus = strawberry.field(description="How far it has come.")
     attempts: int = strawberry.field(description="Failed attempts of the latest visit.")
-    started_at: datetime | None = strawberry.field(description="When the latest visit began.")
-    finished_at: datetime | None = strawberry.field(description="When it ended.")
-    error: SagaError | None = strawberry.field(description="What went wrong in it, while that matters.")
-    commit: Commit | None = strawberry.field(description="The commit that it made.")
+    started_at: datetime | None = strawberry.field(description="When the latest visit began; null before the first.")
+    finished_at: datetime | None = strawberry.field(description="When it ended; null until then.")
+    error: SagaError | None = strawberry.field(description="What went wrong in it, while that matters; else null.")
+    commit: Commit | None = strawberry.field(description="The commit that it made; null where it made none.")
 
     @classmethod
     def of(cls, step: view.StepView, language: Language) -> Self:

@@ -81,7 +81,7 @@ class CalculationTask(Node):
         """As read from the branch."""
         return None if self.row.result is None else JSON(self.row.result)
 
-    @resolver(description="Why it failed, in the worker's words.")
+    @resolver(description="Why it failed, in the worker's words; null where it did not.")
     def error(self) -> str | None:
         """Null unless it failed."""
         return self.row.error
@@ -91,12 +91,12 @@ class CalculationTask(Node):
         """The database's time."""
         return self.row.created_at
 
-    @resolver(description="When the broker confirmed it.")
+    @resolver(description="When the broker confirmed it; null until then.")
     def published_at(self) -> datetime | None:
         """Null while it waits for the broker."""
         return self.row.published_at
 
-    @resolver(description="When its end was known here.")
+    @resolver(description="When its end was known here; null until then.")
     def finished_at(self) -> datetime | None:
         """Null while it runs."""
         return self.row.finished_at

@@ -18,9 +18,9 @@ class UndoItem:
     description: str = strawberry.field(
         description="What would happen, in words; for RESULT and MERGE_REQUEST, what stays."
     )
-    step: str | None = strawberry.field(description="The step that did it.")
-    file: str | None = strawberry.field(description="The file that it is about.")
-    commit: Commit | None = strawberry.field(description="The commit that it is about.")
+    step: str | None = strawberry.field(description="The step that did it; null where no single one did.")
+    file: str | None = strawberry.field(description="The file that it is about; null where it is about none.")
+    commit: Commit | None = strawberry.field(description="The commit that it is about; null where it is about none.")
     stays: str | None = strawberry.field(
         description="Why it stays. Null: it is undone, unless somebody has built upon it; then that is told, and it stays."
     )

@@ -18,8 +18,10 @@ class User:
 
     id: strawberry.ID = strawberry.field(description="Opaque; the same for the same GitLab user.")
     username: str = strawberry.field(description="The login name, without @.")
-    name: str | None = strawberry.field(description="The full name.", default=None)
-    avatar_url: str | None = strawberry.field(description="The address of a picture.", default=None)
+    name: str | None = strawberry.field(description="The full name; null where GitLab does not tell it.", default=None)
+    avatar_url: str | None = strawberry.field(
+        description="The address of a picture; null where GitLab has none.", default=None
+    )
 
     @classmethod
     def of(cls, user: ports.User) -> Self:

@@ -105,3 +105,12 @@ async def test_a_merge_request_is_a_node(api: Api) -> None:
     assert await api.ask(query, id=given) == {
         "node": {"id": given, "title": "Condenser", "sourceBranch": "issue/1-test"}
     }
+
+
+async def test_gitlab_is_asked_for_an_issues_branches_once_however_often_they_are_named(api: Api) -> None:
+    issue = api.world.forge.add_issue(api.world.project, "Twice", assignees=(ENGINEER,))
+    query = """query ($iid: Int!) { issue(projectPath: "plant/unit", iid: $iid) { branch again: branch }
+      issues { edges { node { branch } } } }"""
+    found = await api.ask(query, iid=issue.iid)
+    assert found["issue"]["branch"] == found["issue"]["again"] == found["issues"]["edges"][0]["node"]["branch"]
+    assert api.world.forge.called("issue_branches") == 1
