@@ -10,12 +10,14 @@ import pytest
 
 BESIDE = ("-m", "not alone", "-n", "auto", "--dist", "loadgroup")
 ALONE = ("-m", "alone")
+SLOWEST = ("--durations", "40", "--durations-min", "3")
+"""Told at the end of each part: what to look at where it takes too long."""
 
 
 def run(*part: str) -> pytest.ExitCode:
     """pytest with these arguments and the caller's, in a process of its own."""
     return pytest.ExitCode(
-        subprocess.run([sys.executable, "-m", "pytest", *part, *sys.argv[1:]], check=False).returncode
+        subprocess.run([sys.executable, "-m", "pytest", *SLOWEST, *part, *sys.argv[1:]], check=False).returncode
     )
 
 
