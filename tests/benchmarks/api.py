@@ -23,7 +23,7 @@ from tests.benchmarks.workload import durable_server
 from tests.world import World, new_world
 
 NAME = "api"
-KINDS = ("plain", "shipped", "product")
+KINDS = ("plain", "shipped", "newcomer", "product")
 ASKED = (READ, PAGE, BEGIN, INPUT)
 WARM_UP = 50
 Requests = Callable[[], bytes]
@@ -134,6 +134,9 @@ def _figures(asked: Asked, loads: Mapping[str, Sequence[Load]]) -> list[Measure]
         more_is_better(NAME, f"{name}_per_second", rates["product"], "1/s", rates["plain"]),
         spread(NAME, f"{name}_per_second", rates["product"]),
         more_is_better(NAME, f"{name}_per_second_to_strawberry_as_shipped", rates["product"], "1/s", rates["shipped"]),
+        more_is_better(
+            NAME, f"{name}_per_second_to_strawberry_by_a_newcomer", rates["product"], "1/s", rates["newcomer"]
+        ),
         less_is_better(NAME, f"{name}_p99_ms", tail["product"], "ms", tail["plain"]),
         less_is_better(NAME, f"{name}_cpu_per_request", cpu["product"], "ms", cpu["plain"]),
     ]

@@ -1,10 +1,11 @@
 """The servers of the API benchmark, each a process of its own over the same database.
 
-python -m tests.benchmarks.api_server product | plain | shipped DATABASE_URL
+python -m tests.benchmarks.api_server product | plain | shipped | newcomer DATABASE_URL
 
 `product` is the service; `plain` are FastAPI routes that ask the same use cases and read side, and so send the same SQL;
-`shipped` is Strawberry's own router over the product's types, with its parser and validation caches. GitLab is in
-memory. They print their port when they listen, and end with their standard input.
+`shipped` is Strawberry's own router over the product's types, with its parser and validation caches; `newcomer` is the
+same over types of its own (`api_newcomer`). GitLab is in memory. They print their port when they listen, and end with
+their standard input.
 """
 
 import sys
@@ -34,6 +35,7 @@ from schema.scalars import SCALARS
 from schema.subscriptions import Subscription
 from tests.app.api import Api, serving
 from tests.benchmarks.api_documents import BRANCHES
+from tests.benchmarks.api_newcomer import newcomer
 from tests.benchmarks.serving import run, serve
 from tests.world import new_world
 
@@ -139,7 +141,8 @@ def shipped(services: Services) -> FastAPI:
 async def main(kind: str, url: str) -> None:
     async with service(url) as api:
         apps: dict[str, Any] = {"product": lambda: api.app, "plain": lambda: plain(api.services)}
-        await serve((apps | {"shipped": lambda: shipped(api.services)})[kind]())
+        apps |= {"shipped": lambda: shipped(api.services), "newcomer": lambda: newcomer(api.services, _user)}
+        await serve(apps[kind]())
 
 
 if __name__ == "__main__":

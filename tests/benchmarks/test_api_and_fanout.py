@@ -31,4 +31,5 @@ def test_each_kind_of_request_has_its_figures_beside_both_floors() -> None:
     for what in ("saga_by_id", "page_of_50", "start", "advance"):
         assert found[f"{what}_per_second"]["ratio"] > 0
         assert found[f"{what}_per_second_to_strawberry_as_shipped"]["ratio"] > 0
+        assert found[f"{what}_per_second_to_strawberry_by_a_newcomer"]["ratio"] > 0
         assert found[f"{what}_p99_ms"]["floor"] > 0
