@@ -38,6 +38,30 @@ class Saga(Node):
     """A stored row; what takes more than the row is loaded when asked for."""
 
     row: strawberry.Private[models.Saga]
+    seen: strawberry.Private[SagaView | None] = None
+    # What the row has as it is: attributes, because a resolver costs each of a page's fields five times as much.
+    status: SagaStatus = strawberry.field(description="Whether it runs, waits or has ended.")
+    state: str = strawberry.field(description="The state of the state machine, such as AWAIT_USER_CONDENSER_INPUT.")
+    version: int = strawberry.field(description="One more with every event; equal to the newest event's version.")
+    waiting_since: datetime | None = strawberry.field(description="Since when it waits for that; null while it runs.")
+    next_attempt_at: datetime | None = strawberry.field(
+        description="When the engine tries again by itself, after an error; null where it need not."
+    )
+    deadline_at: datetime | None = strawberry.field(
+        description="When the present wait ends with an error; null where it may wait for ever."
+    )
+    project_path: strawberry.ID = strawberry.field(
+        description="The path of its project, as it was when the saga began."
+    )
+    branch: str = strawberry.field(description="The branch that it works on.")
+    issue_iid: int | None = strawberry.field(
+        description="The number of the issue that it works on, known here even while GitLab is away; null for a saga without one."
+    )
+    created_at: datetime = strawberry.field(description="When it began.")
+    updated_at: datetime = strawberry.field(description="When its newest event happened.")
+    finished_at: datetime | None = strawberry.field(
+        description="When it was completed or cancelled; null while it lives."
+    )
 
     def node_id(self) -> strawberry.ID:
         """By the saga's UUID."""
@@ -48,23 +72,15 @@ class Saga(Node):
         return await context.backend.definitions.get(self.row.definition_name, self.row.definition_version)
 
     async def view(self, context: Context) -> SagaView:
-        """The row, read with its definition."""
-        return SagaView(self.row, await self.chart(context))
+        """The row, read with its definition; read once, for all fields that are asked of it."""
+        if self.seen is None:
+            self.seen = SagaView(self.row, await self.chart(context))
+        return self.seen
 
     @resolver(description="The definition that it runs by, in the version that it began under.")
     async def definition(self, info: Info) -> SagaDefinition:
         """Never today's, where that is another."""
         return SagaDefinition(stored=await self.chart(info.context))
-
-    @resolver(description="Whether it runs, waits or has ended.")
-    def status(self) -> SagaStatus:
-        """As stored."""
-        return self.row.status
-
-    @resolver(description="The state of the state machine, such as AWAIT_USER_CONDENSER_INPUT.")
-    def state(self) -> str:
-        """It stays where it was when a saga is paused, fails or is cancelled."""
-        return self.row.state
 
     @resolver(
         description="What comes next in the user's words of the catalogue, such as CONDENSER_CALCULATION; null at the end."
@@ -72,11 +88,6 @@ class Saga(Node):
     async def next_step(self, info: Info) -> str | None:
         """From the calculation that the state belongs to."""
         return (await self.view(info.context)).next_step
-
-    @resolver(description="One more with every event; equal to the newest event's version.")
-    def version(self) -> int:
-        """From 1."""
-        return self.row.version
 
     @resolver(description="How far it has come.")
     async def progress(self, info: Info) -> SagaProgress:
@@ -116,21 +127,6 @@ class Saga(Node):
         awaited = (await self.view(info.context)).waiting_for
         return None if awaited is None else in_language(awaited, info.context.language)
 
-    @resolver(description="Since when it waits for that; null while it runs.")
-    def waiting_since(self) -> datetime | None:
-        """Null while it runs."""
-        return self.row.waiting_since
-
-    @resolver(description="When the engine tries again by itself, after an error; null where it need not.")
-    def next_attempt_at(self) -> datetime | None:
-        """Null where there was no error."""
-        return self.row.next_attempt_at
-
-    @resolver(description="When the present wait ends with an error; null where it may wait for ever.")
-    def deadline_at(self) -> datetime | None:
-        """Null where it may wait for ever."""
-        return self.row.deadline_at
-
     @resolver(description="What the viewer may do with it in its present state.")
     async def available_actions(self, info: Info) -> list[SagaAction]:
         """None for those who may only read."""
@@ -162,23 +158,6 @@ class Saga(Node):
     async def tasks(self, info: Info) -> list[CalculationTask]:
         """A calculation that was dispatched again has several."""
         return [CalculationTask.of(row) for row in await info.context.loaders.tasks.load(SagaId(self.row.id))]
-
-    @resolver(description="The path of its project, as it was when the saga began.")
-    def project_path(self) -> strawberry.ID:
-        """With namespace."""
-        return strawberry.ID(self.row.project_path)
-
-    @resolver(description="The branch that it works on.")
-    def branch(self) -> str:
-        """Its name."""
-        return self.row.branch
-
-    @resolver(
-        description="The number of the issue that it works on, known here even while GitLab is away; null for a saga without one."
-    )
-    def issue_iid(self) -> int | None:
-        """Null for a saga without one."""
-        return self.row.issue_iid
 
     @resolver(
         description="The GitLab issue that it works on; null for a saga without one, and where the viewer may not see it."
@@ -212,21 +191,6 @@ class Saga(Node):
         """As GitLab knew them then."""
         return User.from_json(self.row.started_by)
 
-    @resolver(description="When it began.")
-    def created_at(self) -> datetime:
-        """The database's time."""
-        return self.row.created_at
-
-    @resolver(description="When its newest event happened.")
-    def updated_at(self) -> datetime:
-        """The database's time."""
-        return self.row.updated_at
-
-    @resolver(description="When it was completed or cancelled; null while it lives.")
-    def finished_at(self) -> datetime | None:
-        """Null while it lives."""
-        return self.row.finished_at
-
     @resolver(description="Its journal, oldest first.")
     async def events(
         self,
@@ -242,7 +206,21 @@ class Saga(Node):
     @classmethod
     def of(cls, row: models.Saga) -> Self:
         """From the stored row."""
-        return cls(row=row)
+        return cls(
+            row=row,
+            status=row.status,
+            state=row.state,
+            version=row.version,
+            waiting_since=row.waiting_since,
+            next_attempt_at=row.next_attempt_at,
+            deadline_at=row.deadline_at,
+            project_path=strawberry.ID(row.project_path),
+            branch=row.branch,
+            issue_iid=row.issue_iid,
+            created_at=row.created_at,
+            updated_at=row.updated_at,
+            finished_at=row.finished_at,
+        )
 
 
 async def events_page(

@@ -22,7 +22,7 @@ RULES = [rule for group in ALERTS["groups"] for rule in group["rules"]]
 QUERIES = re.findall(r"^\| [^|]+ \| `((?:sum|max|histogram)[^`]*)` \|$", PAGE, re.MULTILINE)
 NAMED = re.compile(r"(orchestrator_[a-z_]+)(?:\{([^}]*)\})?")
 GROUPED = re.compile(r"by \(([^)]*)\)")
-CODE = re.compile(r'(?:TerminalError|RetryableError|UnknownOutcomeError)\(\s*"([A-Z_]+)"')
+CODE = re.compile(r'(?:TerminalError|EndedByHandError|RetryableError|UnknownOutcomeError)\(\s*"([A-Z_]+)"')
 CONSTANT = re.compile(r'^(?:    )?[A-Z_]+ = "([A-Z_]+)"$', re.MULTILINE)
 
 

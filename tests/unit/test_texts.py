@@ -56,7 +56,17 @@ def test_every_message_has_its_russian_and_no_russian_is_left_over() -> None:
 
 ERRORS = {
     **dict.fromkeys(
-        ("refused", "Problem", "TerminalError", "RetryableError", "UnknownOutcomeError", "api_error", "bad_input"), 1
+        (
+            "refused",
+            "Problem",
+            "TerminalError",
+            "EndedByHandError",
+            "RetryableError",
+            "UnknownOutcomeError",
+            "api_error",
+            "bad_input",
+        ),
+        1,
     ),
     **dict.fromkeys(("UnauthenticatedError", "TokenRefusedError", "ManifestError", "not_found"), 0),
 }
