@@ -39,7 +39,7 @@ class Saga(Node):
 
     row: strawberry.Private[models.Saga]
     seen: strawberry.Private[SagaView | None] = None
-    # What the row has as it is: attributes, because a resolver costs each of a page's fields five times as much.
+    # What the row has as it is: attributes, because each resolver is called once for every saga of a page.
     status: SagaStatus = strawberry.field(description="Whether it runs, waits or has ended.")
     state: str = strawberry.field(description="The state of the state machine, such as AWAIT_USER_CONDENSER_INPUT.")
     version: int = strawberry.field(description="One more with every event; equal to the newest event's version.")

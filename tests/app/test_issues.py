@@ -36,7 +36,7 @@ async def test_issues_are_filtered(api: Api) -> None:
     forge.close_issue(closed)
 
     async def titles(**asked: object) -> list[str]:
-        page = (await api.ask(ISSUES, **asked))["issues"]  # type: ignore[arg-type]
+        page = (await api.ask(ISSUES, **asked))["issues"]  # type: ignore[arg-type]  # mixed
         return [edge["node"]["title"] for edge in page["edges"]]
 
     assert await titles() == ["Open one"]

@@ -220,7 +220,7 @@ async def test_a_subscription_outlives_a_database_that_is_away(
         async def away(self: object, *args: object, **kwargs: object) -> object:
             if next(failures, False):
                 raise OperationalError("SELECT", {}, ConnectionRefusedError("refused"))
-            return await read(self, *args, **kwargs)  # type: ignore[arg-type]
+            return await read(self, *args, **kwargs)  # type: ignore[arg-type]  # passed on as they come
 
         monkeypatch.setattr(queries, "events", away)
         await api.world.give(saga.id, "condenser")

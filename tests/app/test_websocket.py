@@ -48,7 +48,7 @@ async def test_while_tokens_cannot_be_checked_the_client_is_told_to_come_again(a
     async def away(_token: str | None) -> None:
         raise RetryableError("GITLAB_UNAVAILABLE", "GitLab does not answer.")
 
-    api.tokens.authenticate = away  # type: ignore[method-assign, assignment]
+    api.tokens.authenticate = away  # type: ignore[method-assign, assignment]  # until the test ends
     async with server.socket() as peer:
         await peer.send({"type": "connection_init", "payload": {"token": "irina"}})
         assert await peer.close_code() == graphql_ws.TRY_AGAIN_LATER

@@ -2,8 +2,10 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
+from sagas.ids import CommitSha
+from sagas.ports import Project
 from tests.contract.server_world import ServerWorld
-from tests.contract.worlds import FakeWorld, World
+from tests.contract.worlds import BRANCH, INPUT, FakeWorld, World
 from tests.support_emulator import Emulator, start_emulator
 
 
@@ -29,3 +31,14 @@ def world(request: pytest.FixtureRequest) -> World:
         return FakeWorld()
     server: ServerWorld = request.getfixturevalue("server_world")
     return server
+
+
+@pytest.fixture
+def project(world: World) -> Project:
+    return world.add_project({"balance_input.json": INPUT, "docs/notes.txt": "Температура\n"})
+
+
+@pytest.fixture
+async def head(world: World, project: Project) -> CommitSha:
+    """The head of the branch `issue/7-condenser`, made from main."""
+    return (await world.forge.create_branch(project.id, BRANCH, ref="main")).head

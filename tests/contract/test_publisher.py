@@ -364,7 +364,7 @@ async def test_success_names_commit_and_blob(reporter: Broker, commit: str | Non
         "unchanged": commit is None,
     }
     report = await report_of(reporter, result=result, state="SUCCESS")
-    assert report == TaskReport(TaskState.SUCCEEDED, commit=commit, output_blob=BLOB)  # type: ignore[arg-type]
+    assert report == TaskReport(TaskState.SUCCEEDED, commit=commit, output_blob=BLOB)  # type: ignore[arg-type]  # a plain string, as it comes back
 
 
 @pytest.mark.parametrize("result", [None, "done", ["a"], {"commit": 7}])

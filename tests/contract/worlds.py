@@ -7,6 +7,10 @@ from sagas.ids import CommitSha
 from sagas.ports import Forge, Issue, Project, User
 from tests.fake_forge import ENGINEER, SERVICE, FakeForge
 
+INPUT = '{\n  "flow": 12.5\n}\n'
+BRANCH = "issue/7-condenser"
+"""Of the fixture `head`, made from main."""
+
 
 class World(Protocol):
     """A forge under test and the people around it; the levers answer when what they do can be seen."""

@@ -13,9 +13,9 @@ class CalculationFailed(Exception):  # noqa: N818  its name is shown to users as
     """
 
 
-class GitUnavailable(Exception):  # noqa: N818
+class GitUnavailable(Exception):  # noqa: N818 - its name says what is wrong
     """The repository could not be reached, or its answer was lost."""
 
 
-class PushRefused(Exception):  # noqa: N818
+class PushRefused(Exception):  # noqa: N818 - as above
     """The branch has moved since it was fetched."""
