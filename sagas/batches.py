@@ -6,21 +6,25 @@ one takes no other with it.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from contextlib import suppress
 from contextvars import Context
-from typing import Generic, TypeAlias, TypeVar
+from typing import Generic, TypeVar, cast
 
 from sagas.errors import RetryableError
 
 Item = TypeVar("Item")
 Answer = TypeVar("Answer")
-Entry: TypeAlias = "tuple[Item, asyncio.Future[Answer]]"
 
 LARGEST = 64
+AT_ONCE = 2
+ENOUGH = 16
 
 
 class Batches(Generic[Item, Answer]):
-    """Writes items in shared transactions, one transaction after the other."""
+    """Writes items in shared transactions, at most two of them under way at a time.
+
+    While PostgreSQL writes one, the other is decided. The second sets out only with as many items as would keep it from
+    being a waste: few items are cheaper together.
+    """
 
     def __init__(
         self,
@@ -30,12 +34,13 @@ class Batches(Generic[Item, Answer]):
     ) -> None:
         """`write` takes one batch through its transaction and returns an answer, or its refusal, for each item.
 
-        Of the items that are equal by `apart`, no two share a transaction: the later decides on what the earlier left.
+        Of the items that are equal by `apart`, no two are under way at once: the later decides on what the earlier left.
         """
         self._write = write
         self._apart = apart
         self._pending: list[tuple[Item, asyncio.Future[Answer]]] = []
-        self._flushing: asyncio.Task[None] | None = None
+        self._flushing: set[asyncio.Task[None]] = set()
+        self._under_way: set[Hashable] = set()
 
     async def add(self, item: Item) -> Answer:
         """Have the item written; returns its answer, or raises its refusal.
@@ -44,39 +49,44 @@ class Batches(Generic[Item, Answer]):
         """
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._pending.append((item, answer))
-        if self._flushing is None or self._flushing.done():
+        if not self._flushing or (len(self._flushing) < AT_ONCE and len(self._pending) >= ENOUGH):
             # In no caller's context: it works for all of them.
-            self._flushing = asyncio.create_task(self._flush(), context=Context())
+            self._flushing.add(asyncio.create_task(self._flush(), context=Context()))
         return await answer
 
     async def aclose(self) -> None:
         """Stop writing; what was not written stays unanswered."""
-        if self._flushing is not None:
-            self._flushing.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._flushing
+        flushing = tuple(self._flushing)
+        for task in flushing:
+            task.cancel()
+        await asyncio.gather(*flushing, return_exceptions=True)
 
     async def _flush(self) -> None:
-        while self._pending:
-            batch = self._next()
+        while batch := self._next():
             try:
                 await self._write_together(batch)
             except RetryableError as away:
                 _refuse(batch, away)
             except Exception as failure:  # noqa: BLE001 - whatever it is, each item must get its answer
                 await self._write_each(batch, failure)
+            finally:
+                if self._apart is not None:
+                    self._under_way.difference_update(self._apart(item) for item, _ in batch)
+        # In the same breath as the last look at what is pending: whoever adds now must set out by himself.
+        self._flushing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
 
     def _next(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         if self._apart is None:
             batch, self._pending = self._pending[:LARGEST], self._pending[LARGEST:]
             return batch
-        taken, batch, left = set(), [], []
+        taken, batch, left = set(self._under_way), [], []
         for entry in self._pending:
             mark = self._apart(entry[0])
             if mark in taken or len(batch) == LARGEST:
                 left.append(entry)
             else:
                 batch.append(entry)
+                self._under_way.add(mark)
             # Also of what is left: no later one may overtake it.
             taken.add(mark)
         self._pending = left

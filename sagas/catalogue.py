@@ -24,7 +24,7 @@ from referencing.jsonschema import DRAFT202012
 from sagas.definition import DefinitionError, SagaDefinition
 from sagas.errors import Problem
 from sagas.ports import Json
-from sagas.values import check_document, violations
+from sagas.values import check_document, validator_of, violations
 
 __all__ = ["Calculation", "Catalogue", "HydrationRule", "calculation_of", "check_document"]
 
@@ -90,7 +90,7 @@ def _find(document: Json, pointer: str) -> Any:
     return place
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calculation:
     """One calculation: its files on the branch, its worker's task, what it depends on, and what its input must be."""
 
@@ -146,7 +146,11 @@ class Calculation:
 
     def validate(self, values: Json) -> list[Problem]:
         """Everything that is wrong with an input document, each with the path of its field; none: it can be committed."""
-        return check_document(values) or violations(self.input_schema, values)
+        return check_document(values) or violations(self._validator, values)
+
+    @cached_property
+    def _validator(self) -> Draft202012Validator:
+        return validator_of(self.input_schema)
 
     def hydrate(self, sources: Mapping[str, Json]) -> Json:
         """The input document made from other files of the branch, given parsed and by path."""

@@ -25,6 +25,7 @@ from sagas.steps import perform
 from sagas.steps.run import StepRun, Tools
 from sagas.store import claims, tidying
 from sagas.store.claims import Held
+from sagas.store.clock import DatabaseClock
 from sagas.store.definitions import DefinitionStore
 from sagas.store.outcomes import Outcome
 from sagas.texts import say
@@ -74,7 +75,10 @@ class Engine:
         self._feed = feed
         self._settings = settings or EngineSettings()
         self._attempting = attempting
-        self._recorder = Recorder(tools.database, definitions.get, announcer, lease=self._settings.lease)
+        self._clock = DatabaseClock()
+        self._recorder = Recorder(
+            tools.database, definitions.get, announcer, lease=self._settings.lease, clock=self._clock
+        )
         self._watcher = Watcher(
             tools,
             definitions,
@@ -152,11 +156,16 @@ class Engine:
         self._look_for_any = False
         try:
             taking = claims.Claim(limit=limit, lease=self._settings.lease, among=named)
-            return await self._tools.database.run(taking, point="claim", single=True)
+            claimed = await self._tools.database.run(taking, point="claim", single=True)
         except RetryableError:
             logger.warning("the database does not answer; claiming again in a moment")
         except Exception:
             logger.exception("claiming broke; claiming again in a moment")
+        else:
+            if claimed and claimed[0].due_at is not None:
+                # Their leases began at the database's time.
+                self._clock.heard(claimed[0].due_at - self._settings.lease)
+            return claimed
         finally:
             if any_due:
                 self._next_poll = began + self._settings.poll_every.total_seconds()

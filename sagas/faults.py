@@ -10,6 +10,8 @@ the next owner must look before it acts, and one that slept past its lease must 
 import os
 import signal
 from collections import Counter
+from collections.abc import Mapping
+from functools import cache
 
 ENVIRONMENT_VARIABLE = "ORCHESTRATOR_CRASH_AT"
 STOP_VARIABLE = "ORCHESTRATOR_STOP_AT"
@@ -48,7 +50,7 @@ POINTS = tuple(f"{place}.{side}" for place in (*COMMITS, *EFFECTS, "announce") f
 """Every point there is."""
 
 _KNOWN = frozenset(POINTS)
-_passes: Counter[tuple[str, str]] = Counter()
+_passes: Counter[str] = Counter()
 
 
 def crash_point(name: str) -> None:
@@ -58,17 +60,24 @@ def crash_point(name: str) -> None:
     """
     if name not in _KNOWN:
         raise ValueError(f"{name!r} is no crash point; list it in sagas.faults")
+    for variable, (point, nth, number) in armed().items():
+        if point == name:
+            _passes[variable] += 1
+            if _passes[variable] == nth:
+                os.kill(os.getpid(), number)
+
+
+@cache
+def armed() -> Mapping[str, tuple[str, int, int]]:
+    """What the environment has armed when the first point is passed, by variable: point, pass and signal.
+
+    Read once, because points stand on every hot path. Raises ValueError for a name that is not in POINTS.
+    """
+    found = {}
     for variable, number in _SIGNALS.items():
-        armed = os.environ.get(variable)
-        if armed and _is_due(variable, armed, name):
-            os.kill(os.getpid(), number)
-
-
-def _is_due(variable: str, armed: str, name: str) -> bool:
-    point, _, nth = armed.partition(":")
-    if point not in _KNOWN:
-        raise ValueError(f"{variable} names {point!r}; there are: {', '.join(POINTS)}")
-    if point != name:
-        return False
-    _passes[variable, name] += 1
-    return _passes[variable, name] == int(nth or 1)
+        point, _, nth = os.environ.get(variable, "").partition(":")
+        if point and point not in _KNOWN:
+            raise ValueError(f"{variable} names {point!r}; there are: {', '.join(POINTS)}")
+        if point:
+            found[variable] = (point, int(nth or 1), int(number))
+    return found

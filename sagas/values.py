@@ -109,13 +109,17 @@ def _unfit_text(text: str) -> str | None:
     return None
 
 
-def violations(schema: Mapping[str, Any], values: Json, *, root: str = "values") -> list[Problem]:
-    """Every violation of a JSON Schema (2020-12, formats included), sorted by path.
+def validator_of(schema: Mapping[str, Any]) -> Draft202012Validator:
+    """What checks documents against a JSON Schema (2020-12, formats included)."""
+    # An empty registry: references stay inside the schema, nothing is ever fetched.
+    return Draft202012Validator(schema, registry=Registry(), format_checker=FormatChecker())
+
+
+def violations(validator: Draft202012Validator, values: Json, *, root: str = "values") -> list[Problem]:
+    """Every violation of a JSON Schema, sorted by path.
 
     `field` is the path from the root; for a missing or unknown property it ends with that property's name.
     """
-    # An empty registry: references stay inside the schema, nothing is ever fetched.
-    validator = Draft202012Validator(schema, registry=Registry(), format_checker=FormatChecker())
     problems = {problem for error in validator.iter_errors(values) for problem in _told(error, root)}
     return sorted(problems, key=lambda problem: (problem.field or (), problem.message))[:MAX_PROBLEMS]
 

@@ -3,16 +3,19 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
 
-from sagas.models import Draft, Saga
+from sagas.models import Saga
+from sagas.ports import Json
 from sagas.store.database import Connection
 from sagas.store.idempotency import Known, Request
-from sagas.store.rows import db_now, to_draft, to_saga
+from sagas.store.rows import db_now, to_saga
 
-_LOCK = "SELECT saga.*, clock_timestamp() AS db_now FROM saga WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
+_LOCK = "SELECT FROM saga WHERE id = ANY($1::uuid[]) ORDER BY id FOR UPDATE"
 _LOCK_BRANCHES = """
 SELECT pg_advisory_xact_lock(key)
 FROM (SELECT DISTINCT hashtextextended(name, 0) AS key FROM unnest($1::text[]) AS name ORDER BY key) AS keys
@@ -28,9 +31,10 @@ JOIN saga ON saga.project_id = asked.project_id AND saga.branch = asked.branch
 WHERE status NOT IN ('COMPLETED', 'CANCELLED')
 ORDER BY saga.created_at
 """
-# In a statement of its own, after the lock was waited for: it must see what its holder left.
-_FACTS = """
+# One statement, so that all of it is of one moment; after a lock that was waited for, it sees what its holder left.
+_SEEN = """
 SELECT
+    saga.*, clock_timestamp() AS db_now,
     key.input_hash, key.saga_id AS known_saga_id, key.request_id AS known_request_id,
     asked.expected IS NOT NULL AND EXISTS (
         SELECT FROM saga_event
@@ -41,9 +45,11 @@ SELECT
         SELECT FROM saga_event
         WHERE saga_id = asked.saga_id AND version > asked.expected AND from_state IS DISTINCT FROM to_state
     ) AS left,
-    draft.*
+    draft.visit AS form_visit, draft.document, draft.blob_id, draft.changed_at_version, draft.submitted_hash,
+    draft.request_id
 FROM unnest($1::uuid[], $2::int[], $3::text[], $4::bigint[], $5::text[], $6::text[])
     WITH ORDINALITY AS asked (saga_id, expected, form, user_id, mutation, key, place)
+LEFT JOIN saga ON saga.id = asked.saga_id
 LEFT JOIN idempotency_record AS key
     ON (key.user_id, key.mutation, key.key) = (asked.user_id, asked.mutation, asked.key)
 LEFT JOIN LATERAL (
@@ -63,14 +69,6 @@ _SAGA = "SELECT * FROM saga WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
-class Locked:
-    """A saga whose row this transaction holds, and the database's time."""
-
-    saga: Saga
-    now: datetime
-
-
-@dataclass(frozen=True, slots=True)
 class Asked:
     """What a command needs to know beside its saga's row."""
 
@@ -82,39 +80,58 @@ class Asked:
     """The input step whose newest draft it is about."""
 
 
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """The answer to `Asked`, from under the row's lock."""
+class Form(NamedTuple):
+    """The newest draft of an input step, and what is known of the document that was given for it."""
 
+    visit: int
+    document: Json
+    blob_id: str | None
+    changed_at_version: int
+    submitted_hash: str | None
+    request_id: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The answer to `Asked`, all of one moment."""
+
+    saga: Saga
+    now: datetime
+    """The database's time."""
     known: Known | None
     """What the request's key stands for already."""
     moved: bool
     """Whether the saga has moved since the expected version; failed attempts, changed drafts and notices do not move it."""
     left: bool
     """Whether the saga has left the step that it was in at that version, by whatever way."""
-    draft: Draft | None
+    form: Form | None
 
 
-async def lock(connection: Connection, saga_ids: Sequence[UUID]) -> dict[UUID, Locked]:
-    """Hold the rows of these sagas until the transaction ends; one that is not there is left out."""
-    records = await connection.fetch(_LOCK, saga_ids)
-    return {record["id"]: Locked(to_saga(record), db_now(record)) for record in records}
+async def lock(connection: Connection, saga_ids: Sequence[UUID]) -> None:
+    """Hold the rows of these sagas until the transaction ends."""
+    await connection.fetch(_LOCK, saga_ids)
 
 
-async def facts(connection: Connection, asked: Sequence[Asked]) -> list[Facts]:
-    """What each command needs to know beside the row that it has locked."""
+async def seen(connection: Connection, asked: Sequence[Asked]) -> list[Seen | None]:
+    """What each command needs to know; None for a saga that is not there."""
     columns = zip(
         *((a.saga_id, a.expected_version, a.form, a.request.user_id, a.request.mutation, a.request.key) for a in asked),
         strict=True,
     )
-    return [_facts(record) for record in await connection.fetch(_FACTS, *columns)]
+    return [_seen(record) for record in await connection.fetch(_SEEN, *columns)]
 
 
-def _facts(record: asyncpg.Record) -> Facts:
+def _seen(record: asyncpg.Record) -> Seen | None:
+    if record["id"] is None:
+        return None
     known = None
     if record["known_saga_id"] is not None:
         known = Known(record["known_saga_id"], record["input_hash"], record["known_request_id"])
-    return Facts(known, record["moved"], record["left"], None if record["state"] is None else to_draft(record))
+    form = None if record["form_visit"] is None else Form(*_form_values(record))
+    return Seen(to_saga(record), db_now(record), known, record["moved"], record["left"], form)
+
+
+_form_values = itemgetter("form_visit", *Form._fields[1:])
 
 
 async def saga(connection: Connection, saga_id: UUID) -> Saga | None:

@@ -1,25 +1,25 @@
 """Drafts: what a form starts from, and what its user gave."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from sagas.models import Draft
 from sagas.results import NewDraft
-from sagas.store.database import Connection
+from sagas.store.database import Connection, dump
 from sagas.store.rows import to_draft
+from sagas.store.statement import Part, insert
 
 _DRAFT = "SELECT * FROM draft WHERE saga_id = $1 AND state = $2 AND visit = $3"
 _LATEST = "SELECT * FROM draft WHERE saga_id = $1 AND state = $2 ORDER BY visit DESC LIMIT 1"
-_SUBMIT = """
-INSERT INTO draft (saga_id, state, visit, document, blob_id, changed_at_version,
-                   submitted, submitted_hash, submitted_by, request_id)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
-ON CONFLICT (saga_id, state, visit) DO UPDATE
-SET submitted = excluded.submitted, submitted_hash = excluded.submitted_hash,
-    submitted_by = excluded.submitted_by, request_id = excluded.request_id
+_SUBMITTED = ("submitted", "submitted_hash", "submitted_by", "request_id")
+GIVEN = ("saga_id", "state", "visit", "document", "blob_id", "changed_at_version", *_SUBMITTED)
+KEEP_SUBMITTED = f"""
+ON CONFLICT (saga_id, state, visit) DO UPDATE SET {", ".join(f"{name} = excluded.{name}" for name in _SUBMITTED)}
 """
+SUBMIT = Part("submitted", Draft, GIVEN, insert("draft", GIVEN) + KEEP_SUBMITTED)
+"""Keeps the documents that users gave."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +50,20 @@ async def latest_draft(connection: Connection, saga_id: UUID, state: str) -> Dra
     return None if record is None else to_draft(record)
 
 
-async def submit(connection: Connection, given: Sequence[Submission]) -> None:
-    """Keep the documents that users gave."""
-    await connection.executemany(
-        _SUBMIT,
-        [
-            (
-                row.saga_id,
-                row.state,
-                row.visit,
-                row.base.document,
-                row.base.blob_id,
-                row.changed_at_version,
-                row.values,
-                row.values_hash,
-                row.user,
-                row.request_id,
-            )
-            for row in given
-        ],
-    )
+def submission_rows(given: Iterable[Submission]) -> list[tuple[Any, ...]]:
+    """The rows of `SUBMIT`."""
+    return [
+        (
+            row.saga_id,
+            row.state,
+            row.visit,
+            dump(row.base.document),
+            row.base.blob_id,
+            row.changed_at_version,
+            dump(row.values),
+            row.values_hash,
+            dump(row.user),
+            row.request_id,
+        )
+        for row in given
+    ]

@@ -2,16 +2,19 @@
 
 from collections.abc import Collection
 from dataclasses import replace
+from datetime import datetime
+from typing import NamedTuple
 
 from sagas.change import Change, DraftRow
 from sagas.definition import SagaDefinition
 from sagas.errors import SagaError
 from sagas.models import EventType, Saga, SagaStatus
 from sagas.results import NewDraft
-from sagas.store import commands, drafts, journal
-from sagas.store.commands import Locked
+from sagas.store import drafts, journal
 from sagas.store.database import Connection
+from sagas.store.rows import db_now, to_saga
 
+_LOCK = "SELECT saga.*, clock_timestamp() AS db_now FROM saga WHERE id = $1 FOR UPDATE"
 _WAITS = frozenset({SagaStatus.AWAITING_INPUT, SagaStatus.AWAITING_RESULT})
 
 
@@ -65,11 +68,18 @@ async def remember_merge_requests(
     await journal.write(connection, [change])
 
 
-async def _still_waiting(connection: Connection, seen: Saga) -> Locked | None:
-    locked = (await commands.lock(connection, [seen.id])).get(seen.id)
-    if locked is None:
+class _Locked(NamedTuple):
+    saga: Saga
+    now: datetime
+
+
+async def _still_waiting(connection: Connection, seen: Saga) -> _Locked | None:
+    record = await connection.fetchrow(_LOCK, seen.id)
+    if record is None:
         return None
-    saga = locked.saga
+    saga = to_saga(record)
     same = (saga.state, saga.visit, saga.status) == (seen.state, seen.visit, seen.status)
     quiet = saga.status is not SagaStatus.AWAITING_RESULT or saga.signals == saga.signals_seen
-    return locked if same and quiet and saga.status in _WAITS and saga.lease_token is None else None
+    if not (same and quiet and saga.status in _WAITS and saga.lease_token is None):
+        return None
+    return _Locked(saga, db_now(record))

@@ -18,9 +18,7 @@ from sagas.store import journal
 from sagas.store.claims import Held
 from sagas.store.database import Connection
 from sagas.store.rows import db_now, to_saga
-
-UNVERSIONED = ("due_at", "lease_token", "look_at", "look_interval_s", "signals")
-"""What changes on a leased saga's row without an entry in its journal: renewals, looks, webhooks and signals."""
+from sagas.store.unchanged import UNVERSIONED
 
 _LOCK_HELD = f"""
 SELECT saga.id, saga.version, {", ".join(f"saga.{name}" for name in UNVERSIONED)}, clock_timestamp() AS db_now FROM saga
@@ -61,11 +59,19 @@ class Recording:
     move a saga past a step that it never did.
     """
 
-    def __init__(self, outcomes: Sequence[Outcome], *, definitions: Definitions, lease: timedelta) -> None:
+    def __init__(
+        self,
+        outcomes: Sequence[Outcome],
+        *,
+        definitions: Definitions,
+        lease: timedelta,
+        unsure: Mapping[Held, Change] | None = None,
+    ) -> None:
+        """`unsure`: changes that were sent already, and whose COMMIT was not answered."""
         self._outcomes = {outcome.held: outcome for outcome in outcomes}
         self._definitions = definitions
         self._lease = lease
-        self._made: dict[Held, Change] = {}
+        self._unsure: dict[Held, Change] = dict(unsure or {})
 
     async def __call__(self, connection: Connection) -> Mapping[Held, Change]:
         """Write the outcomes of leases that are still held, and return the changes made.
@@ -75,14 +81,17 @@ class Recording:
         ids = [held.saga_id for held in self._outcomes]
         tokens = [held.token for held in self._outcomes]
         locked = await connection.fetch(_LOCK_HELD, ids, tokens)
-        if await journal.stand(connection, self._made.values()):
-            return self._made
-        self._made = {
-            held: await self._decide(held, known) for held, known in (await self._known(connection, locked)).items()
+        # After the locks were waited for, so that a COMMIT still under way is through.
+        there = await journal.standing(connection, self._unsure.values())
+        stands = {
+            held: change for held, change in self._unsure.items() if (change.saga.id, change.saga.version) in there
         }
-        if self._made:
-            await journal.write(connection, list(self._made.values()))
-        return self._made
+        known = await self._known(connection, locked)
+        made = {held: await self._decide(held, row) for held, row in known.items() if held not in stands}
+        self._unsure = stands | made
+        if made:
+            await journal.write(connection, list(made.values()))
+        return self._unsure
 
     async def _known(self, connection: Connection, locked: Sequence[asyncpg.Record]) -> dict[Held, Known]:
         """The locked rows. Most are as their steps knew them; those that a command has changed are read again."""

@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB, dialect
 from sqlmodel import SQLModel
 
 from sagas.change import COLUMNS
-from sagas.models import CalculationTask, Draft, Saga, SagaRow, SagaStatus, TaskStatus, Wanted
+from sagas.models import CalculationTask, Draft, Saga, SagaStatus, TaskStatus, Wanted
 from sagas.store.database import dump
 
 TASK_COLUMNS: tuple[str, ...] = tuple(column.name for column in CalculationTask.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
@@ -47,20 +47,16 @@ def db_now(record: asyncpg.Record) -> datetime:
     return now
 
 
-def placeholders(columns: Sequence[str]) -> str:
-    """`$1, $2, …` for the columns."""
-    return ", ".join(f"${place}" for place in range(1, len(columns) + 1))
-
-
 def rows_of(table: type[SQLModel], names: Sequence[str], *, name: str, after: int = 0) -> str:
     """`(…) AS name`: rows of these columns of the table, from as many parameters, each an array with a value per row.
 
-    What is no plain value comes as JSON in text. The first parameter is the one that follows number `after`.
+    What is no plain value comes as JSON in text. The first parameter is the one that follows number `after`. A name that
+    begins with `was_` is of the type of the column without it: what a row is expected to have.
     """
     types = {column.name: column.type for column in table.__table__.columns}  # type: ignore[attr-defined]  # as above
     arrays, read = [], []
     for place, column in enumerate(names, start=after + 1):
-        kind = types[column]
+        kind = types[column.removeprefix("was_")]
         if isinstance(kind, ARRAY):
             read.append(f"ARRAY(SELECT jsonb_array_elements_text({column}::jsonb)) AS {column}")
         elif isinstance(kind, JSONB):
@@ -77,14 +73,14 @@ def as_columns(rows: Sequence[tuple[Any, ...]], names: Sequence[str]) -> Sequenc
     return list(zip(*rows, strict=True)) if rows else [()] * len(names)
 
 
-def to_row(names: Sequence[str]) -> Callable[[Saga], tuple[Any, ...]]:
-    """What takes these columns' values from a saga, for `rows_of`."""
+def to_row(table: type[SQLModel], names: Sequence[str]) -> Callable[[Any], tuple[Any, ...]]:
+    """What takes these columns' values of the table from one of its objects, for `rows_of`."""
     values = attrgetter(*names)
-    types = {column.name: column.type for column in SagaRow.__table__.columns}  # type: ignore[attr-defined]  # as above
+    types = {column.name: column.type for column in table.__table__.columns}  # type: ignore[attr-defined]  # as above
     documents = [place for place, name in enumerate(names) if isinstance(types[name], ARRAY | JSONB)]
 
-    def row(saga: Saga) -> tuple[Any, ...]:
-        found = list(values(saga))
+    def row(of: Any) -> tuple[Any, ...]:
+        found = list(values(of))
         for place in documents:
             if found[place] is not None:
                 found[place] = dump(found[place])

@@ -14,12 +14,12 @@ from sagas.models import Saga, SagaStatus
 from sagas.ports import Project, User
 from sagas.results import NewDraft
 from sagas.steps.run import user_to_json
-from sagas.store import commands, drafts, idempotency, journal
+from sagas.store import commands, idempotency, journal
 from sagas.store.database import Connection
 from sagas.store.drafts import Submission
 from sagas.store.idempotency import Known, Request
 from sagas.texts import say
-from sagas.use_cases.answers import Answer, answer_of, keep_keys, refuse_other_input
+from sagas.use_cases.answers import Answer, answer_of, refuse_other_input, used_at_the_same_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Bearing:
         await commands.lock_branches(connection, places)
         if await journal.stand(connection, self.made):
             return self._answers
-        now, known = await idempotency.find_all(connection, [start.asked for start in self._batch])
+        now, known = await idempotency.find(connection, [start.asked for start in self._batch])
         live: dict[tuple[int, str], list[Saga]] = {}
         for saga in await commands.live_on_branches(connection, places):
             live.setdefault((saga.project_id, saga.branch), []).append(saga)
@@ -118,13 +118,11 @@ class Bearing:
         return Answer(change.saga, created=True)
 
     async def _write(self, connection: Connection) -> None:
-        if self.made:
-            born = {change.saga.id for change in self.made}
-            await journal.insert(connection, self.made)
-            given = [_submission(start) for start in self._batch if start.saga_id in born]
-            if any(given):
-                await drafts.submit(connection, [submission for submission in given if submission is not None])
-        await keep_keys(connection, self._used)
+        born = {change.saga.id for change in self.made}
+        given = [_submission(start) for start in self._batch if start.saga_id in born]
+        written = [submission for submission in given if submission is not None]
+        if not await journal.write(connection, (), born=self.made, given=written, keys=self._used):
+            raise used_at_the_same_moment()
 
 
 def _born(start: Start, now: datetime) -> Change:

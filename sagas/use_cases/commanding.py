@@ -1,4 +1,4 @@
-"""Commands on a live saga: advance, retry, pause, resume, cancel. Each locks the row, and never interrupts a leased step."""
+"""Commands on a live saga: advance, retry, pause, resume, cancel. None interrupts a leased step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ from sagas.results import NewDraft
 from sagas.steps import documents
 from sagas.steps.run import user_to_json
 from sagas.store import drafts
-from sagas.store.commands import Asked, Facts, Locked
+from sagas.store.commands import Asked, Seen
 from sagas.store.drafts import Submission
 from sagas.texts import say
 from sagas.use_cases.answers import Answer
@@ -40,24 +40,24 @@ async def advance(
     asked = request(user, "advanceSaga", idempotency_key, str(saga_id), step, values)
     values_hash = hash_of(values)
 
-    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
-        saga = locked.saga
-        _expect_same_step(saga, expected_version, facts)
+    def rule(seen: Seen, definition: SagaDefinition) -> Decision | None:
+        saga = seen.saga
+        _expect_same_step(saga, expected_version, seen)
         if saga.state != step or saga.status is not SagaStatus.AWAITING_INPUT:
             raise _wrong_step(saga, step)
-        draft = facts.draft
+        draft = seen.form
         if draft is None or draft.visit != saga.visit:
             raise AssertionError(f"saga {saga.id} waits in {step} without a draft")
         _expect(saga, expected_version, draft.changed_at_version)
         calculation = calculation_of(definition, definition.step(step).calculation or "")
         document = _checked(calculation, values)
-        change = Change(saga, definition, locked.now)
+        change = Change(saga, definition, seen.now)
         change.context = change.context.with_facts(calculation.name, await_visit=saga.visit)
         given = Submission(
             saga_id=saga.id,
             state=step,
             visit=saga.visit,
-            base=NewDraft(draft.document, None if draft.blob_id is None else draft.blob_id),
+            base=NewDraft(draft.document, draft.blob_id),
             changed_at_version=draft.changed_at_version,
             values=document,
             values_hash=values_hash,
@@ -68,13 +68,13 @@ async def advance(
         change.move(Trigger.INPUT_RECEIVED, EventType.INPUT_RECEIVED, actor=_name(user), data=data)
         return Decision(change, given)
 
-    def natural(locked: Locked, facts: Facts) -> Answer | None:
+    def natural(seen: Seen) -> Answer | None:
         # The same values for the same visit, told twice: the first telling stands.
-        given = facts.draft
-        waiting = locked.saga.state == step and locked.saga.status is SagaStatus.AWAITING_INPUT
+        given = seen.form
+        waiting = seen.saga.state == step and seen.saga.status is SagaStatus.AWAITING_INPUT
         if given is None or waiting or given.submitted_hash != values_hash:
             return None
-        return Answer(locked.saga, given.request_id == asked.id)
+        return Answer(seen.saga, given.request_id == asked.id)
 
     return await _command(desk, user, Asked(saga_id, asked, expected_version, step), rule, natural=natural)
 
@@ -97,12 +97,12 @@ async def retry(
         return repeated
     draft = await _draft_for(desk, seen, from_step)
 
-    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
-        saga = locked.saga
-        _expect_unmoved(saga, expected_version, facts)
+    def rule(seen: Seen, definition: SagaDefinition) -> Decision | None:
+        saga = seen.saga
+        _expect_unmoved(saga, expected_version, seen)
         if saga.status is not SagaStatus.FAILED:
             raise _wrong_state(saga, say("Only a failed saga can be retried."))
-        change = Change(saga, definition, locked.now)
+        change = Change(saga, definition, seen.now)
         if from_step is None or from_step == saga.state:
             change.retry(_name(user))
             return Decision(change)
@@ -129,14 +129,14 @@ async def pause(
     """Let the saga rest; a step under way settles its effect first."""
     asked = request(user, "pauseSaga", idempotency_key, str(saga_id))
 
-    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
-        saga = locked.saga
+    def rule(seen: Seen, definition: SagaDefinition) -> Decision | None:
+        saga = seen.saga
         if saga.status is SagaStatus.PAUSED or saga.wanted is Wanted.PAUSE:
             return None
-        _expect_unmoved(saga, expected_version, facts)
+        _expect_unmoved(saga, expected_version, seen)
         if saga.status not in PAUSABLE:
             raise _wrong_state(saga, say("Only a saga that runs or waits can be paused."))
-        change = Change(saga, definition, locked.now)
+        change = Change(saga, definition, seen.now)
         if saga.lease_token is None:
             change.pause(_name(user))
         else:
@@ -152,12 +152,12 @@ async def resume(
     """Go on with a paused saga; one whose pause was asked for but not yet obeyed just goes on."""
     asked = request(user, "resumeSaga", idempotency_key, str(saga_id))
 
-    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
-        saga = locked.saga
-        _expect_unmoved(saga, expected_version, facts)
+    def rule(seen: Seen, definition: SagaDefinition) -> Decision | None:
+        saga = seen.saga
+        _expect_unmoved(saga, expected_version, seen)
         if saga.status is not SagaStatus.PAUSED and saga.wanted is not Wanted.PAUSE:
             raise _wrong_state(saga, say("Only a paused saga can be resumed."))
-        change = Change(saga, definition, locked.now)
+        change = Change(saga, definition, seen.now)
         change.resume(_name(user))
         return Decision(change)
 
@@ -184,14 +184,14 @@ async def cancel(
         )
     asked = request(user, "cancelSaga", idempotency_key, str(saga_id), compensate, reason)
 
-    def rule(locked: Locked, facts: Facts, definition: SagaDefinition) -> Decision | None:
-        saga = locked.saga
+    def rule(seen: Seen, definition: SagaDefinition) -> Decision | None:
+        saga = seen.saga
         if saga.status in {SagaStatus.CANCELLING, SagaStatus.CANCELLED}:
             return None
-        _expect_unmoved(saga, expected_version, facts)
+        _expect_unmoved(saga, expected_version, seen)
         if saga.status is SagaStatus.COMPLETED:
             raise _wrong_state(saga, say("A completed saga cannot be cancelled."))
-        change = Change(saga, definition, locked.now)
+        change = Change(saga, definition, seen.now)
         wanted: dict[str, Any] = {"actor": _name(user), "compensate": compensate, "reason": reason}
         change.cancel(wanted)
         return Decision(change)
@@ -203,21 +203,21 @@ async def _command(
     desk: Desk,
     user: User,
     asked: Asked,
-    rule: Callable[[Locked, Facts, SagaDefinition], Decision | None],
+    rule: Callable[[Seen, SagaDefinition], Decision | None],
     *,
-    natural: Callable[[Locked, Facts], Answer | None] | None = None,
+    natural: Callable[[Seen], Answer | None] | None = None,
 ) -> Answer:
     async with refusing_gitlab():
-        seen = await desk.saga(user, SagaId(asked.saga_id))
-    definition = await desk.definitions.get(seen.definition_name, seen.definition_version)
+        lasting = await desk.lasting(user, SagaId(asked.saga_id))
+    definition = await desk.definitions.get(lasting.definition_name, lasting.definition_version)
     command = Command(
         asked,
         absent=not_found(("sagaId",)),
-        rule=lambda locked, facts: rule(locked, facts, definition),
+        rule=lambda seen: rule(seen, definition),
         natural=natural,
         traceparent=trace.current.get(),
     )
-    return await desk.commands.add(command)
+    return await desk.command(command)
 
 
 def _checked(calculation: Calculation, values: Json) -> dict[str, Any]:
@@ -289,11 +289,11 @@ def _expect_known(saga: Saga, expected: int) -> None:
     )
 
 
-def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
+def _expect_same_step(saga: Saga, expected: int | None, seen: Seen) -> None:
     if expected is None:
         return
     _expect_known(saga, expected)
-    if facts.left:
+    if seen.left:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             say(
@@ -307,11 +307,11 @@ def _expect_same_step(saga: Saga, expected: int | None, facts: Facts) -> None:
         )
 
 
-def _expect_unmoved(saga: Saga, expected: int | None, facts: Facts) -> None:
+def _expect_unmoved(saga: Saga, expected: int | None, seen: Seen) -> None:
     if expected is None:
         return
     _expect_known(saga, expected)
-    if facts.moved:
+    if seen.moved:
         raise refused(
             RefusalCode.VERSION_CONFLICT,
             say(

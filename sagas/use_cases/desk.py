@@ -10,20 +10,23 @@ from uuid import uuid4
 
 from sagas.batches import Batches
 from sagas.catalogue import Catalogue
+from sagas.change import Change
 from sagas.errors import RefusalCode, RefusedError, RetryableError, TerminalError, refused
 from sagas.faults import crash_point
 from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga
 from sagas.ports import Access, AccessLevel, Announcer, Forge, Hint, Json, Project, User
 from sagas.steps import documents
-from sagas.store import commands
+from sagas.store import commands, idempotency
 from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
-from sagas.store.idempotency import Request
+from sagas.store.idempotency import Known, Request
 from sagas.texts import say
-from sagas.use_cases.answers import Answer, known_answer
+from sagas.use_cases.answers import Answer, answer_of, refuse_other_input
 from sagas.use_cases.births import Bearing, Start
-from sagas.use_cases.deciding import Command, Commanding
+from sagas.use_cases.deciding import Command, Commanding, Left, Prompt
+
+_KEPT_IN_MIND = 10_000
 
 
 class Waker(Protocol):
@@ -34,6 +37,15 @@ class Waker(Protocol):
 
     def kick_all(self) -> None:
         """Look for due sagas now, and after waiting ones."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """What of a saga never changes: whose it is, and by which definition it goes."""
+
+    project_id: ProjectId
+    definition_name: str
+    definition_version: int
 
 
 @dataclass(slots=True)
@@ -48,27 +60,47 @@ class Desk:
     announcer: Announcer
     wakers: list[Waker] = field(default_factory=list)
     """Engines of this process, to be kicked after a commit."""
-    commands: Batches[Command, Answer] = field(init=False)
-    """Commands of all users; no two on one saga in one transaction."""
     starts: Batches[Start, Answer] = field(init=False)
     """Starts of all users; no two on one branch in one transaction."""
+    _prompt: Batches[Command, Answer | Left] = field(init=False)
+    _commands: Batches[Left, Answer] = field(init=False)
+    _keys: Batches[Request, Known | None] = field(init=False)
+    _lasting: dict[SagaId, Lasting] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Commands and starts share transactions, each kind with its own."""
-        self.commands = Batches(self._command, apart=lambda command: command.asked.saga_id)
+        """Commands and starts share transactions, each kind with its own; so do looks for keys."""
+        self._prompt = Batches(self._command_promptly, apart=lambda command: command.asked.saga_id)
+        self._commands = Batches(self._command, apart=lambda left: left.command.asked.saga_id)
         self.starts = Batches(self._start, apart=lambda start: start.birth.place)
+        self._keys = Batches(self._find)
 
-    async def _command(self, batch: Sequence[Command]) -> Sequence[Answer | RefusedError]:
+    async def command(self, command: Command) -> Answer:
+        """Have a command done, in one transaction with whatever comes at the same moment; raises its refusal."""
+        answer = await self._prompt.add(command)
+        return await self._commands.add(answer) if isinstance(answer, Left) else answer
+
+    async def _command_promptly(self, batch: Sequence[Command]) -> Sequence[Answer | RefusedError | Left]:
+        prompt = Prompt(batch)
+        await self.database.run(prompt, point="command", single=True)
+        self._tell_of(prompt.made)
+        return prompt.answers
+
+    async def _command(self, batch: Sequence[Left]) -> Sequence[Answer | RefusedError]:
         commanding = Commanding(batch)
         answers = await self.database.run(commanding, point="command")
-        self.tell([Hint(SagaId(change.saga.id), change.saga.version) for change in commanding.made])
+        self._tell_of(commanding.made)
         return answers
 
     async def _start(self, batch: Sequence[Start]) -> Sequence[Answer | RefusedError]:
         bearing = Bearing(batch)
         answers = await self.database.run(bearing, point="start")
-        self.tell([Hint(SagaId(change.saga.id), change.saga.version) for change in bearing.made])
+        for change in bearing.made:
+            self._keep_in_mind(change.saga)
+        self._tell_of(bearing.made)
         return answers
+
+    def _tell_of(self, changes: Sequence[Change]) -> None:
+        self.tell([Hint(SagaId(change.saga.id), change.saga.version) for change in changes])
 
     def tell(self, hints: Sequence[Hint], *, outside: bool = False) -> None:
         """After a commit: announce it and wake this process's own engine; `outside`: GitLab has news for its watcher."""
@@ -124,15 +156,41 @@ class Desk:
         saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
         if saga is None:
             raise not_found(("sagaId",))
+        self._keep_in_mind(saga)
         await self.may_write(user, ProjectId(saga.project_id), "sagaId", sees_code=True)
         return saga
+
+    async def lasting(self, user: User, saga_id: SagaId) -> Lasting:
+        """What of the saga never changes, for a user who may write to its project; read once in a process."""
+        known = self._lasting.get(saga_id)
+        if known is None:
+            await self.saga(user, saga_id)
+            return self._lasting[saga_id]
+        await self.may_write(user, known.project_id, "sagaId", sees_code=True)
+        return known
+
+    def _keep_in_mind(self, saga: Saga) -> None:
+        if len(self._lasting) >= _KEPT_IN_MIND:
+            self._lasting.clear()
+        self._lasting[SagaId(saga.id)] = Lasting(
+            ProjectId(saga.project_id), saga.definition_name, saga.definition_version
+        )
 
     async def repeated(self, request: Request, project: int) -> Answer | None:
         """The answer that the request's key stands for already; `project` is the one that the request is about.
 
         Raises RefusedError(IDEMPOTENCY_CONFLICT) where the key was used with other input, or in another project.
         """
-        return await self.database.read(lambda connection: known_answer(connection, request, project))
+        known = None if request.key is None else await self._keys.add(request)
+        if known is None:
+            return None
+        refuse_other_input(known, request)
+        saga = await self.database.read(lambda connection: commands.saga(connection, known.saga_id))
+        return None if saga is None else answer_of(saga, known, request, project)
+
+    async def _find(self, requests: Sequence[Request]) -> Sequence[Known | None]:
+        _, known = await self.database.read(lambda connection: idempotency.find(connection, requests))
+        return known
 
 
 def not_found(path: Sequence[str]) -> RefusedError:

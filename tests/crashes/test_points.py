@@ -5,14 +5,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
 from sagas import ports
-from sagas.faults import COMMITS, EFFECTS, ENVIRONMENT_VARIABLE, POINTS, STOP_VARIABLE, crash_point
+from sagas.faults import COMMITS, EFFECTS, ENVIRONMENT_VARIABLE, POINTS, STOP_VARIABLE, armed, crash_point
 from tests.support import eventually_sync
 
 SAGAS = Path(__file__).parents[2] / "sagas"
@@ -101,18 +101,29 @@ def test_every_announcement_stands_between_its_points() -> None:
         assert sorted(passed) == ["crash_point('announce.after')", "crash_point('announce.before')"], name
 
 
-@pytest.mark.parametrize("armed", [None, "announce.before"])
-def test_an_unknown_point_is_refused_whether_one_is_armed_or_not(
-    monkeypatch: pytest.MonkeyPatch, armed: str | None
-) -> None:
-    if armed is not None:
-        monkeypatch.setenv(ENVIRONMENT_VARIABLE, armed)
+@pytest.fixture
+def arm(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Arms a point in this process, where others were passed already."""
+
+    def set_to(point: str) -> None:
+        monkeypatch.setenv(ENVIRONMENT_VARIABLE, point)
+        armed.cache_clear()
+
+    yield set_to
+    monkeypatch.undo()
+    armed.cache_clear()
+
+
+@pytest.mark.parametrize("point", [None, "announce.before"])
+def test_an_unknown_point_is_refused_whether_one_is_armed_or_not(arm: Callable[[str], None], point: str | None) -> None:
+    if point is not None:
+        arm(point)
     with pytest.raises(ValueError, match=r"nowhere\.before"):
         crash_point("nowhere.before")
 
 
-def test_a_setting_that_names_no_point_says_which_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(ENVIRONMENT_VARIABLE, "gitlab.create_comit.before")
+def test_a_setting_that_names_no_point_says_which_there_are(arm: Callable[[str], None]) -> None:
+    arm("gitlab.create_comit.before")
     with pytest.raises(ValueError, match=r"gitlab\.create_commit\.before"):
         crash_point(POINTS[0])
 

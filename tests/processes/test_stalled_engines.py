@@ -197,7 +197,7 @@ async def test_what_a_stopped_engine_had_sent_already_is_done_once_whoever_comes
         await opening
         await eventually(stage.at_rest, timeout=PATIENCE_S)
     await eventually(lambda: all(stage.hits(fault, done=True) for fault in late), timeout=PATIENCE_S)
-    assert successor.end() == 0
+    assert successor.end() == 0, successor.said()
     await wakes_to_change_nothing(stage, sleeper)
     assert stage.effects(BRANCH) == {"HYDRATE_CONDENSER/1": 1}
     assert stage.effects(given) == {"COMMIT_CONDENSER_INPUT/1": 1}
@@ -216,7 +216,7 @@ async def put_to_sleep(stage: Stage, point: str, story: Story, status: SagaStatu
         successor = stage.engine("successor")
         await going
         await eventually(stage.at_rest, timeout=PATIENCE_S)
-    assert successor.end() == 0
+    assert successor.end() == 0, successor.said()
     assert [found for _, found, _, _ in stage.sagas()] == [status]
     return sleeper
 

@@ -4,7 +4,7 @@ import ast
 import re
 from pathlib import Path
 
-from sagas.store.outcomes import UNVERSIONED
+from sagas.store.unchanged import UNVERSIONED
 
 STORE = Path(__file__).parents[2] / "sagas" / "store"
 UPDATE = re.compile(r"UPDATE saga\s+SET\s(.*?)(?:\bFROM\b|\bWHERE\b|\Z)", re.DOTALL)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from sagas.batches import LARGEST, Batches
+from sagas.batches import ENOUGH, LARGEST, Batches
 from sagas.errors import RefusalCode, RefusedError, RetryableError, refused
 
 
@@ -98,3 +98,34 @@ async def test_an_item_is_written_also_where_its_caller_goes_away() -> None:
     writer.may_go_on.set()
     assert await batches.add(3) == 30
     assert writer.batches == [[1], [2, 3]]
+
+
+async def test_while_one_batch_is_under_way_a_second_sets_out_with_enough_items_and_no_third() -> None:
+    writer = Writer()
+    batches: Batches[int, int] = Batches(writer.write)
+    writer.may_go_on.clear()
+    going = await waiting(batches, [1])
+    await asyncio.sleep(0)
+    going += await waiting(batches, range(2, ENOUGH + 1))
+    await asyncio.sleep(0)
+    assert writer.batches == [[1]], "few items are cheaper together"
+    going += await waiting(batches, range(ENOUGH + 1, 4 * ENOUGH))
+    await asyncio.sleep(0)
+    assert len(writer.batches) == 2
+    writer.may_go_on.set()
+    assert await asyncio.gather(*going) == [10 * item for item in range(1, 4 * ENOUGH)]
+    assert sorted(item for batch in writer.batches for item in batch) == list(range(1, 4 * ENOUGH))
+
+
+async def test_items_that_must_stay_apart_are_never_under_way_together() -> None:
+    writer = Writer()
+    batches: Batches[int, int] = Batches(writer.write, apart=lambda item: item % 100)
+    writer.may_go_on.clear()
+    going = await waiting(batches, [1])
+    await asyncio.sleep(0)
+    going += await waiting(batches, [101, 201, *range(2, ENOUGH + 2)])
+    await asyncio.sleep(0)
+    assert writer.batches == [[1], list(range(2, ENOUGH + 2))]
+    writer.may_go_on.set()
+    await asyncio.gather(*going)
+    assert writer.batches[2:] == [[101], [201]]

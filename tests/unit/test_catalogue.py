@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from sagas.catalogue import Calculation, Catalogue, HydrationRule
 from sagas.definition import DefinitionError
 from sagas.errors import RefusalCode
-from sagas.values import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, check_document, violations
+from sagas.values import MAX_BYTES, MAX_DEPTH, MAX_PROBLEMS, check_document, validator_of, violations
 from tests.unit.catalogues import catalogue, catalogues, entry
 
 
@@ -235,29 +235,31 @@ class TestValidation:
 
     def test_list_items_are_named_by_their_place(self) -> None:
         schema = {"type": "object", "properties": {"heaters": {"type": "array", "items": {"type": "number"}}}}
-        (problem,) = violations(schema, {"heaters": [1, "two", 3]})
+        (problem,) = violations(validator_of(schema), {"heaters": [1, "two", 3]})
         assert problem.field == ("values", "heaters", "1")
         assert problem.message == 'heaters[1] must be a number; it is "two".'
 
     def test_formats_are_checked(self) -> None:
         schema = {"type": "object", "properties": {"day": {"type": "string", "format": "date"}}}
-        (problem,) = violations(schema, {"day": "31.12.2025"})
+        (problem,) = violations(validator_of(schema), {"day": "31.12.2025"})
         assert problem.message == 'day must be text in the format date; it is "31.12.2025".'
 
     def test_a_rule_without_words_is_told_in_the_librarys(self) -> None:
         schema = {"type": "object", "properties": {"a": {"not": {"type": "string"}}}}
-        (problem,) = violations(schema, {"a": "text"})
+        (problem,) = violations(validator_of(schema), {"a": "text"})
         assert problem.field == ("values", "a")
         assert "should not be valid under" in problem.message
 
     def test_a_rule_of_the_object_is_never_told_as_its_type(self) -> None:
-        (problem,) = violations({"type": "object", "minProperties": 2}, {"a": 1})
+        (problem,) = violations(validator_of({"type": "object", "minProperties": 2}), {"a": 1})
         assert problem.field == ("values",)
         assert "must be an object" not in problem.message
 
     def test_names_that_a_pattern_allows_are_known(self) -> None:
         schema = {"type": "object", "patternProperties": {"^x-": {}}, "additionalProperties": False}
-        assert [problem.field for problem in violations(schema, {"x-note": 1, "y": 2})] == [("values", "y")]
+        assert [problem.field for problem in violations(validator_of(schema), {"x-note": 1, "y": 2})] == [
+            ("values", "y")
+        ]
 
     @given(st.dictionaries(st.sampled_from("abcd"), st.none() | st.integers() | st.text(max_size=3)))
     def test_whatever_the_library_refuses_is_told(self, values: dict[str, Any]) -> None:
@@ -267,12 +269,14 @@ class TestValidation:
             "required": ["a", "c"],
             "unevaluatedProperties": False,
         }
-        assert bool(violations(schema, values)) is not Draft202012Validator(schema).is_valid(values)
+        assert bool(violations(validator_of(schema), values)) is not Draft202012Validator(schema).is_valid(values)
 
     def test_an_answer_never_grows_with_the_nonsense(self) -> None:
         schema = {"type": "object", "additionalProperties": False}
-        assert len(violations(schema, {f"field{n}": n for n in range(1000)})) == MAX_PROBLEMS
-        (problem,) = violations({"type": "object", "properties": {"a": {"type": "null"}}}, {"a": "x" * 100_000})
+        assert len(violations(validator_of(schema), {f"field{n}": n for n in range(1000)})) == MAX_PROBLEMS
+        (problem,) = violations(
+            validator_of({"type": "object", "properties": {"a": {"type": "null"}}}), {"a": "x" * 100_000}
+        )
         assert len(problem.message) < 200
 
 

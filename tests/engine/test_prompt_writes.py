@@ -1,0 +1,242 @@
+"""Rule 9 of the engine: what is decided without a lock is written only where nobody has come between, and else anew."""
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from sagas.context import SagaContext
+from sagas.definition import Trigger
+from sagas.errors import RefusalCode, RefusedError
+from sagas.ids import LeaseToken, SagaId
+from sagas.models import EventType, Saga, SagaStatus, SignalKind
+from sagas.results import Advanced, NewDraft
+from sagas.service import Desk, SagaService
+from sagas.store import claims, inbox, noticing, prompt, unchanged
+from sagas.store.claims import Held
+from sagas.store.clock import DatabaseClock
+from sagas.store.outcomes import Outcome
+from sagas.store.prompt import PromptRecording
+from tests.world import COLLEAGUE, ENGINEER, World
+
+STEP = "AWAIT_USER_CONDENSER_INPUT"
+LEASE = timedelta(seconds=60)
+Between = Callable[[World, Saga], Awaitable[object]]
+
+
+async def leased(world: World, branch: str = "issue/1-test") -> Saga:
+    """A new saga, leased in its first step."""
+    await world.start(branch)
+    (saga,) = await world.database.run(lambda c: claims.claim(c, limit=1, lease=LEASE))
+    return saga
+
+
+def report(saga: Saga) -> Outcome:
+    """What the first step of a saga reports."""
+    assert saga.lease_token is not None
+    context = SagaContext.from_json(saga.context)
+    held = Held(SagaId(saga.id), LeaseToken(saga.lease_token))
+    return Outcome(held, Advanced(Trigger.INPUT_MISSING, context), saga, context)
+
+
+def recording(world: World, *outcomes: Outcome) -> PromptRecording:
+    clock = DatabaseClock()
+    clock.heard(max(outcome.saga.updated_at for outcome in outcomes))
+    return PromptRecording(outcomes, definitions=world.definitions.get, lease=LEASE, clock=clock)
+
+
+async def waiting(world: World, branch: str = "issue/1-test") -> Saga:
+    """A saga that waits for the input of its first form."""
+    async with world.running():
+        saga = await world.start(branch)
+        return await world.reaches(saga.id, STEP, SagaStatus.AWAITING_INPUT)
+
+
+async def a_command(world: World, saga: Saga) -> None:
+    await world.service.pause(COLLEAGUE, SagaId(saga.id))
+
+
+async def a_signal(world: World, saga: Saga) -> None:
+    await world.database.run(
+        lambda c: inbox.send(c, SagaId(saga.id), SignalKind.RESULT, dedupe_key=uuid4().hex, payload={})
+    )
+
+
+async def a_takeover(world: World, saga: Saga) -> None:
+    await world.database.run(lambda c: c.execute("UPDATE saga SET due_at = now() WHERE id = $1", saga.id))
+    assert await world.database.run(lambda c: claims.claim(c, limit=1, lease=LEASE))
+
+
+@pytest.mark.parametrize("between", [a_command, a_signal, a_takeover])
+async def test_an_outcome_of_a_row_that_has_changed_is_left_and_takes_no_other_with_it(
+    world: World, between: Between
+) -> None:
+    world.forge.add_branch(world.project, "issue/2-other")
+    changed, same = await leased(world), await leased(world, "issue/2-other")
+    await between(world, changed)
+    before = await world.journal(changed.id)
+    writing = recording(world, report(changed), report(same))
+    made = await world.database.run(writing, single=True)
+    assert list(made) == [report(same).held]
+    assert writing.unsure == {}
+    assert await world.journal(changed.id) == before
+    assert (await world.saga(changed.id)).state == changed.state
+    assert await world.types(same.id) == [EventType.STARTED, EventType.ENTERED]
+
+
+async def test_an_outcome_whose_lease_was_renewed_goes_out_promptly(world: World) -> None:
+    saga = await leased(world)
+    outcome = report(saga)
+    assert await world.database.run(lambda c: claims.renew(c, [outcome.held], lease=LEASE))
+    assert await world.database.run(recording(world, outcome), single=True)
+    assert (await world.saga(saga.id)).version == saga.version + 1
+
+
+async def test_what_was_written_when_the_answer_was_lost_is_found_and_not_written_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection breaks after the statement is through: no step may be passed over by a report told twice."""
+    lost = losing_answers(monkeypatch)
+    async with world.running():
+        saga = await world.start()
+        await world.run_through(saga.id)
+    assert len(lost) > 5
+    types = await world.types(saga.id)
+    assert types.count(EventType.COMMITTED) == 4
+    assert types.count(EventType.TASK_PUBLISHED) == len(world.publisher.published) == 3
+    assert EventType.ATTEMPT_FAILED not in types
+    assert {hint.version for hint in world.announcer.hints} >= set(range(1, len(types) + 1))
+
+
+async def test_a_command_whose_answer_was_lost_says_that_it_did_it(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = await waiting(world)
+    lost = losing_answers(monkeypatch)
+    for number, command in enumerate((world.service.pause, world.service.resume, world.service.cancel), start=1):
+        answer = await command(ENGINEER, SagaId(saga.id))
+        assert answer.created
+        assert len(lost) == number
+        assert answer.saga.version == saga.version + number == (await world.saga(saga.id)).version
+
+
+def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[object]:
+    """From now on each write without a lock succeeds, and its connection breaks before it is answered."""
+    lost: list[object] = []
+    write = unchanged.move
+
+    async def lose(*given: Any, **named: Any) -> None:
+        lost.append(await write(*given, **named))
+        raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+
+    monkeypatch.setattr(unchanged, "move", lose)
+    return lost
+
+
+def elsewhere(world: World) -> SagaService:
+    """The use cases of another process."""
+    desk = world.desk
+    return SagaService(Desk(desk.database, desk.forge, desk.access, desk.definitions, desk.catalogue, desk.announcer))
+
+
+def coming_between(monkeypatch: pytest.MonkeyPatch, between: Callable[[], Awaitable[object]]) -> None:
+    """Have something happen once, after a command has looked at its saga and before it writes."""
+    move = unchanged.move
+    done = False
+
+    async def after_all(*given: Any, **named: Any) -> Any:
+        nonlocal done
+        if not done:
+            done = True
+            await between()
+        return await move(*given, **named)
+
+    monkeypatch.setattr(unchanged, "move", after_all)
+
+
+async def test_a_command_between_whose_look_and_write_the_form_changed_is_refused_and_changes_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = await waiting(world)
+    definition = await world.definitions.get(saga.definition_name, saga.definition_version)
+    draft = NewDraft({"load": 77}, "0" * 40)
+    coming_between(
+        monkeypatch,
+        lambda: world.database.run(lambda c: noticing.change_draft(c, saga, draft, definition)),
+    )
+    with pytest.raises(RefusedError) as refused:
+        await world.service.advance(
+            ENGINEER, SagaId(saga.id), step=STEP, values={"load": 5}, expected_version=saga.version
+        )
+    assert refused.value.problems[0].code is RefusalCode.VERSION_CONFLICT
+    assert EventType.INPUT_RECEIVED not in await world.types(saga.id)
+
+
+async def test_two_commands_that_saw_the_same_saga_are_both_done_the_second_on_what_the_first_left(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = await waiting(world)
+
+    async def pause_first() -> None:
+        await elsewhere(world).pause(COLLEAGUE, SagaId(saga.id))
+
+    coming_between(monkeypatch, pause_first)
+    answer = await world.service.cancel(ENGINEER, SagaId(saga.id), compensate=False)
+    assert answer.created
+    assert (await world.types(saga.id))[-2:] == [EventType.PAUSED, EventType.CANCEL_REQUESTED]
+
+
+async def test_what_a_look_remembered_between_is_not_forgotten(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is no event and no version: only the time of the row's last change tells of it."""
+    saga = await waiting(world)
+    definition = await world.definitions.get(saga.definition_name, saga.definition_version)
+    coming_between(
+        monkeypatch,
+        lambda: world.database.run(lambda c: noticing.remember_merge_requests(c, saga, [41], definition)),
+    )
+    await world.service.pause(ENGINEER, SagaId(saga.id))
+    assert SagaContext.from_json((await world.saga(saga.id)).context).merge_requests == (41,)
+
+
+async def test_a_key_that_another_saga_took_between_is_refused_and_nothing_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.forge.add_branch(world.project, "issue/2-other")
+    saga, other = await waiting(world), await waiting(world, "issue/2-other")
+
+    async def pause_the_other() -> None:
+        await elsewhere(world).pause(ENGINEER, SagaId(other.id), idempotency_key="k")
+
+    coming_between(monkeypatch, pause_the_other)
+    with pytest.raises(RefusedError) as refused:
+        await world.service.pause(ENGINEER, SagaId(saga.id), idempotency_key="k")
+    assert refused.value.problems[0].code is RefusalCode.IDEMPOTENCY_CONFLICT
+    assert (await world.saga(saga.id)).version == saga.version
+    assert (await world.saga(other.id)).status is SagaStatus.PAUSED
+
+
+def test_the_clock_is_not_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = [100.0]
+    monkeypatch.setattr("sagas.store.clock.time.monotonic", lambda: ticks[0])
+    clock, noon = DatabaseClock(), datetime.fromisoformat("2026-01-01T12:00:00+00:00")
+    assert clock.now() is None
+    clock.heard(noon)
+    ticks[0] += 1.5
+    assert clock.now() == noon + timedelta(seconds=1.5)
+    ticks[0] += 10
+    assert clock.now() is None
+
+
+async def test_a_decision_is_never_dated_before_the_one_that_it_follows(world: World) -> None:
+    saga = await leased(world)
+    clock = DatabaseClock()
+    clock.heard(saga.updated_at - timedelta(minutes=1))
+    writing = prompt.PromptRecording([report(saga)], definitions=world.definitions.get, lease=LEASE, clock=clock)
+    (change,) = (await world.database.run(writing, single=True)).values()
+    assert change.now >= saga.updated_at
+    now = clock.now()
+    assert now is not None
+    assert now > saga.updated_at, "the answer has set the clock"
