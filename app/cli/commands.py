@@ -15,6 +15,8 @@ app = typer.Typer(
     help="Balance+ Orchestrator: durable sagas over GitLab and Celery, with a GraphQL API.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    # In plain text: drawing frames around the help takes longer than all the rest of it.
+    rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(sagas)

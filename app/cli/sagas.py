@@ -13,7 +13,10 @@ from app.cli.words import fail, told_in_words
 T = TypeVar("T")
 
 sagas = typer.Typer(
-    name="sagas", help="Look at sagas, and command them, through a running server.", no_args_is_help=True
+    name="sagas",
+    help="Look at sagas, and command them, through a running server.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Url = Annotated[

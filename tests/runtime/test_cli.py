@@ -36,7 +36,7 @@ def orchestrator(*arguments: str, cwd: Path, **settings: str) -> subprocess.Comp
 
 def test_help_loads_neither_web_nor_database_nor_celery(tmp_path: Path) -> None:
     """That is what makes it answer at once; how soon, the benchmark `memory` measures."""
-    heavy = ["fastapi", "sqlalchemy", "celery", "strawberry", "gitlab", "pydantic", "httpx"]
+    heavy = ["fastapi", "sqlalchemy", "celery", "strawberry", "gitlab", "pydantic", "httpx", "rich"]
     asked = f"""
 import runpy, sys
 sys.argv = ["orchestrator", "--help"]
