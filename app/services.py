@@ -5,6 +5,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from app.auth import Authenticator
@@ -16,6 +17,7 @@ from sagas.engine import Attempting, Engine, EngineSettings
 from sagas.models import Saga
 from sagas.ports import Access, Announcer, ChangeFeed, Forge, TaskPublisher
 from sagas.results import StepResult
+from sagas.retention import bring_back
 from sagas.service import Desk, SagaService
 from sagas.steps.run import Tools
 from sagas.store.database import Database
@@ -110,7 +112,7 @@ def assemble(
 ) -> Services:
     """The use cases and the API's backend over these adapters."""
     desk = Desk(database, forge, access, definitions, catalogue, announcer)
-    queries = Queries(database.engine)
+    queries = Queries(database.engine, bring_back=partial(bring_back, database))
     backend = Backend(
         sagas=SagaService(desk),
         queries=queries,

@@ -44,12 +44,24 @@ _CONFIG = SettingsConfigDict(
 
 
 class DatabaseSettings(BaseSettings):
-    """All that migrating needs."""
+    """All that commands on the database alone need."""
 
     model_config = _CONFIG
 
     database_url: PostgresUrl = Field(
         repr=False, description="PostgreSQL 14 or newer: `postgresql://user:password@host/name`."
+    )
+    retention_days: int = Field(
+        default=365,
+        ge=30,
+        le=36_500,
+        description=(
+            "Days after which a finished saga is moved to the archive. Asked for by its id it comes back; lists do not show it."
+        ),
+    )
+    retention_days_of: dict[str, Annotated[int, Field(ge=30, le=36_500)]] = Field(
+        default={},
+        description='Where it differs, by the definition\'s name, as JSON: `{"merge_request": 60}`.',
     )
 
 
@@ -268,7 +280,7 @@ def load_settings(**given: Any) -> Settings:
 
 
 def load_database_settings(**given: Any) -> DatabaseSettings:
-    """The database's address alone, for what needs nothing else; raises SettingsError."""
+    """What concerns the database alone, for what needs nothing else; raises SettingsError."""
     return _load(DatabaseSettings, given)
 
 

@@ -10,6 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from app.access import GitLabAccess
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from app.adapters.celery_publisher import CeleryPublisher
+from app.archive import retention_of
 from app.auth import Authenticator, GitLabAuthenticator, JwtAuthenticator
 from app.demo_user import DemoUserByName
 from app.live import Hub
@@ -86,6 +87,7 @@ def engine_settings(settings: Settings) -> EngineSettings:
         renew_every=settings.lease / 3,
         concurrency=settings.engine_concurrency,
         looks_per_minute=settings.looks_per_minute,
+        retention=retention_of(settings),
     )
 
 

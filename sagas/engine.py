@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from typing import TypeAlias
@@ -21,6 +21,7 @@ from sagas.models import Saga
 from sagas.ports import Announcer, ChangeFeed
 from sagas.recorder import Recorder
 from sagas.results import StepResult, TryAgain
+from sagas.retention import Retention, sweep
 from sagas.steps import perform
 from sagas.steps.run import StepRun, Tools
 from sagas.store import claims, tidying
@@ -53,6 +54,7 @@ class EngineSettings:
     looks_per_minute: int = 1200
     """Of all processes together, while no webhook comes."""
     tidy_every: timedelta = timedelta(hours=1)
+    retention: Retention = field(default_factory=Retention)
     grace: timedelta = timedelta(seconds=5)
     """How long a graceful stop lets steps finish their effect before it hands their sagas over."""
 
@@ -278,6 +280,7 @@ class Engine:
         while True:
             with suppress(RetryableError):
                 await self._tools.database.run(tidying.forget_old, point="tidy")
+                await sweep(self._tools.database, self._settings.retention)
             await asyncio.sleep(self._settings.tidy_every.total_seconds())
 
     # -- hints

@@ -18,6 +18,7 @@ STOP_VARIABLE = "ORCHESTRATOR_STOP_AT"
 _SIGNALS = {ENVIRONMENT_VARIABLE: signal.SIGKILL, STOP_VARIABLE: signal.SIGSTOP}
 
 COMMITS = (
+    "database.archive",
     "database.claim",
     "database.command",
     "database.definitions",
@@ -31,6 +32,7 @@ COMMITS = (
     "database.start",
     "database.stop",
     "database.tidy",
+    "database.unarchive",
     "database.webhook",
 )
 """Transactions of a running service: `before` stands right before their COMMIT, `after` right after it."""

@@ -264,6 +264,8 @@ class SagaRow(SQLModel, table=True):
             postgresql_include=["definition_name", "project_id"],
         ),
         Index("ix_saga_issue_created", "project_id", "issue_iid", text("created_at DESC"), text("id DESC")),
+        # What the archive takes next.
+        Index("ix_saga_finished", "definition_name", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
         {
             "postgresql_with": {
                 "fillfactor": "70",
@@ -352,7 +354,8 @@ class CalculationTask(SQLModel, table=True):
     )
 
     id: UUID = Field(sa_column=Column(Uuid(), primary_key=True))
-    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), nullable=False))
+    saga_id: UUID = Field(sa_column=Column(Uuid(), nullable=False))
+    """No foreign key: a task outlives its saga's row, because by it an output on a branch is known to be current."""
     state: str = Field(sa_column=Column(Text, nullable=False))
     visit: int = Field(sa_column=Column(Integer, nullable=False))
     calculation: str = Field(sa_column=Column(Text, nullable=False))
@@ -412,6 +415,35 @@ class Draft(SQLModel, table=True):
     submitted_by: dict[str, Any] | None = Field(default=None, sa_column=_jsonb(nullable=True))
     request_id: UUID | None = Field(default=None, sa_column=Column(Uuid(), nullable=True))
     """The request that gave it: after a lost COMMIT it tells whose it was."""
+
+
+class ArchivedSaga(SQLModel, table=True):
+    """A finished saga out of the way of the others, with its journal and drafts as documents; see `sagas.store.archive`."""
+
+    __tablename__ = "archived_saga"
+    metadata = metadata
+    __table_args__ = (
+        # Which branch an issue's newest saga worked on is asked for at each start.
+        Index(
+            "ix_archived_saga_issue",
+            "project_id",
+            "issue_iid",
+            text("created_at DESC"),
+            postgresql_where=text("issue_iid IS NOT NULL"),
+        ),
+    )
+
+    id: UUID = Field(sa_column=Column(Uuid(), primary_key=True))
+    definition_name: str = Field(sa_column=Column(Text, nullable=False))
+    project_id: int = Field(sa_column=Column(BigInteger, nullable=False))
+    issue_iid: int | None = Field(default=None, sa_column=Column(Integer, nullable=True))
+    branch: str = Field(sa_column=Column(Text, nullable=False))
+    created_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False))
+    archived_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+    saga: dict[str, Any] = Field(sa_column=_jsonb(default=None))
+    """The row of `saga`, by column; `events` and `drafts` are lists of such."""
+    events: list[dict[str, Any]] = Field(sa_column=_jsonb(default=None))
+    drafts: list[dict[str, Any]] = Field(sa_column=_jsonb(default=None))
 
 
 class IdempotencyRecord(SQLModel, table=True):

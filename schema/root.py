@@ -70,7 +70,12 @@ class Query:
         row = await readable_saga(info.context, ids.saga_id(wanted))
         return None if row is None else Saga.of(row)
 
-    @resolver(description="Sagas of projects that the viewer can see, newest first.")
+    @resolver(
+        description=(
+            "Sagas of projects that the viewer can see, newest first. Those that finished long ago are archived: they are found "
+            "by their id alone."
+        )
+    )
     async def sagas(
         self,
         info: Info,

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -129,6 +130,35 @@ def run_stuck(database_url: str, *, after_s: float, limit: int) -> int:
     for line in found:
         typer.echo(line)
     return 1 if found else 0
+
+
+def run_archive(database_url: str, *, older_than_days: int | None, dry_run: bool) -> None:
+    """`sagas archive`. Ends with 2 and words where the database does not answer or the settings cannot be worked with."""
+    from app.archive import archive, retention_of  # noqa: PLC0415 - other commands do without
+    from app.settings import load_database_settings  # noqa: PLC0415 - as above
+    from sagas.errors import RetryableError  # noqa: PLC0415 - as above
+    from sagas.retention import Retention  # noqa: PLC0415 - as above
+
+    retention = retention_of(load_database_settings(database_url=database_url))
+    if older_than_days is not None:
+        retention = Retention(timedelta(days=older_than_days))
+    try:
+        lines = asyncio.run(archive(database_url, retention, dry_run=dry_run))
+    except RetryableError as away:
+        fail(away.message, 2)
+    for line in lines:
+        typer.echo(line)
+
+
+def run_unarchive(database_url: str) -> None:
+    """`sagas unarchive`. Ends with 2 and words where the database does not answer."""
+    from app.archive import unarchive  # noqa: PLC0415 - other commands do without
+    from sagas.errors import RetryableError  # noqa: PLC0415 - as above
+
+    try:
+        typer.echo(asyncio.run(unarchive(database_url)))
+    except RetryableError as away:
+        fail(away.message, 2)
 
 
 def run_doctor(projects: tuple[str, ...], *, fix_hooks: bool) -> int:

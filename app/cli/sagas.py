@@ -1,4 +1,7 @@
-"""`orchestrator sagas …`: look at sagas and command them, through the API of a running server (`stuck`: the database)."""
+"""`orchestrator sagas …`: look at sagas and command them, through the API of a running server.
+
+`stuck`, `archive` and `unarchive` go to the database itself.
+"""
 
 import asyncio
 import json
@@ -135,6 +138,35 @@ def stuck(
 
     with told_in_words():
         raise typer.Exit(run_stuck(_database(data_dir), after_s=after, limit=limit))
+
+
+@sagas.command()
+def archive(
+    older_than: Annotated[
+        int | None,
+        typer.Option(min=0, metavar="DAYS", help="Days since their end. Unset: as ORCHESTRATOR_RETENTION_DAYS says."),
+    ] = None,
+    *,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say how many there are.")] = False,
+    data_dir: DataDir = DEFAULT_DATA_DIR,
+) -> None:
+    """Move finished sagas to the archive now; engines do so by themselves once an hour.
+
+    An archived saga that is asked for by its id comes back. One whose idempotency key is still kept (30 days) stays.
+    """
+    from app.cli.processes import run_archive  # noqa: PLC0415 - heavy
+
+    with told_in_words():
+        run_archive(_database(data_dir), older_than_days=older_than, dry_run=dry_run)
+
+
+@sagas.command()
+def unarchive(data_dir: DataDir = DEFAULT_DATA_DIR) -> None:
+    """Bring every archived saga back among the others: only a downgrade of the schema needs that."""
+    from app.cli.processes import run_unarchive  # noqa: PLC0415 - heavy
+
+    with told_in_words():
+        run_unarchive(_database(data_dir))
 
 
 def _database(data_dir: Path) -> str:

@@ -61,9 +61,15 @@ ORDER BY asked.place
 """
 _NOW = "SELECT clock_timestamp()"
 _RECORDED_BRANCH = """
-SELECT branch FROM saga
-WHERE project_id = $1 AND issue_iid = $2 AND definition_name <> 'merge_request'
-ORDER BY created_at DESC LIMIT 1
+(
+    SELECT branch FROM saga
+    WHERE project_id = $1 AND issue_iid = $2 AND definition_name <> 'merge_request'
+    ORDER BY created_at DESC LIMIT 1
+) UNION ALL (
+    SELECT branch FROM archived_saga
+    WHERE project_id = $1 AND issue_iid = $2 AND definition_name <> 'merge_request'
+    ORDER BY created_at DESC LIMIT 1
+) LIMIT 1
 """
 _SAGA = "SELECT * FROM saga WHERE id = $1"
 

@@ -61,7 +61,11 @@ SELECT id FROM project WHERE id IS NOT NULL
 class Queries:
     """Reads over one engine, each with a connection of its own."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(
+        self, engine: AsyncEngine, *, bring_back: Callable[[Sequence[SagaId]], Awaitable[int]] | None = None
+    ) -> None:
+        """`bring_back` moves archived sagas back among the others; returns how many of those asked for are there now."""
+        self._bring_back = bring_back
         # Single statements need no BEGIN and ROLLBACK around them.
         self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
         self._running: set[asyncio.Task[Any]] = set()
@@ -71,9 +75,12 @@ class Queries:
         return (await self.sagas([saga_id])).get(saga_id)
 
     async def sagas(self, ids: Sequence[SagaId]) -> dict[SagaId, Saga]:
-        """Those of the sagas that exist, as they are now."""
-        rows = await self._sagas(sagas_by_id_statement(ids))
-        return {SagaId(row.id): row for row in rows}
+        """Those of the sagas that exist, as they are now; one that was archived comes back for it."""
+        found = {SagaId(row.id): row for row in await self._sagas(sagas_by_id_statement(ids))}
+        missing = [saga_id for saga_id in ids if saga_id not in found]
+        if missing and self._bring_back is not None and await self._bring_back(missing):
+            found |= {SagaId(row.id): row for row in await self._sagas(sagas_by_id_statement(missing))}
+        return found
 
     async def page(
         self,

@@ -16,6 +16,7 @@ from sagas.faults import crash_point
 from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga
 from sagas.ports import Access, AccessLevel, Announcer, Forge, Hint, Json, Project, User
+from sagas.retention import bring_back
 from sagas.steps import documents
 from sagas.store import commands, idempotency
 from sagas.store.database import Database
@@ -76,6 +77,15 @@ class Desk:
 
     async def command(self, command: Command) -> Answer:
         """Have a command done, in one transaction with whatever comes at the same moment; raises its refusal."""
+        try:
+            return await self._done(command)
+        except RefusedError as refusal:
+            # It was there when its place was first asked for: it may have been archived since.
+            if refusal is not command.absent or not await bring_back(self.database, [SagaId(command.asked.saga_id)]):
+                raise
+        return await self._done(command)
+
+    async def _done(self, command: Command) -> Answer:
         answer = await self._prompt.add(command)
         return await self._commands.add(answer) if isinstance(answer, Left) else answer
 
@@ -154,6 +164,8 @@ class Desk:
     async def saga(self, user: User, saga_id: SagaId) -> Saga:
         """The saga, for a user who may write to its project."""
         saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
+        if saga is None and await bring_back(self.database, [saga_id]):
+            saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
         if saga is None:
             raise not_found(("sagaId",))
         self._keep_in_mind(saga)

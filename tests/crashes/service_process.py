@@ -10,7 +10,7 @@ import json
 import sys
 from contextlib import suppress
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from gitlab_facade import GitLabFacade
 from sagas.catalogue import Catalogue
@@ -19,6 +19,7 @@ from sagas.engine import Engine, EngineSettings
 from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga, SagaStatus
 from sagas.ports import File, User
+from sagas.retention import Retention, bring_back, sweep
 from sagas.service import Desk, SagaService
 from sagas.steps.run import Tools
 from sagas.store import commands
@@ -36,6 +37,19 @@ PACE = EngineSettings(
     poll_every=timedelta(seconds=0.1),
     grace=timedelta(seconds=5),
 )
+LONG_ENDED = SagaId(UUID(int=7))
+_LONG_ENDED = """
+WITH ended AS (
+    INSERT INTO saga (id, definition_name, definition_version, state, visit, status, version, project_id, project_path,
+                      branch, natural_key, started_by_id, created_at, finished_at)
+    SELECT $1, name, version, 'COMPLETED', 1, 'COMPLETED', 1, 1, 'an/old', 'b', 'k', 1, '2001-01-01', '2001-01-01'
+    FROM saga_definition WHERE name = 'merge_request' AND NOT EXISTS (SELECT FROM archived_saga WHERE id = $1)
+    ON CONFLICT DO NOTHING
+    RETURNING id
+)
+INSERT INTO saga_event (saga_id, version, type, to_state, status, actor)
+SELECT id, 1, 'COMPLETED', 'COMPLETED', 'COMPLETED', 'engine' FROM ended
+"""
 FIRST_FORM = "AWAIT_USER_CONDENSER_INPUT"
 COLLEAGUES_INPUT = {"load": 50}
 
@@ -62,6 +76,7 @@ class Player:
         self._database = database
 
     async def play(self) -> None:
+        await self._read_what_is_archived()
         answer = await self._service.start_balance(
             ENGINEER, project_path=self._plan.project_path, issue_iid=self._plan.issue_iid, idempotency_key="start"
         )
@@ -83,6 +98,14 @@ class Player:
                 issue_iid=self._plan.issue_iid,
                 idempotency_key="merge",
             )
+
+    async def _read_what_is_archived(self) -> None:
+        """A saga that ended long ago goes to the archive, and is read."""
+        await self._database.run(lambda connection: connection.execute(_LONG_ENDED, LONG_ENDED))
+        await sweep(self._database, Retention(timedelta(days=3000)))
+        assert await bring_back(self._database, [LONG_ENDED]) == 1
+        journal = "SELECT count(*) FROM saga_event WHERE saga_id = $1"
+        assert await self._database.read(lambda connection: connection.fetchval(journal, LONG_ENDED)) == 1
 
     async def _now(self, saga: Saga) -> Saga:
         now = await self._database.read(lambda connection: commands.saga(connection, saga.id))

@@ -113,6 +113,26 @@ def test_stuck_lists_what_does_not_move_and_says_so_by_its_status(database_url: 
     assert "issue/7" in line
 
 
+def test_the_archive_takes_what_finished_long_ago_and_gives_it_back(database_url: str, tmp_path: Path) -> None:
+    old = rows.saga(status=SagaStatus.COMPLETED, finished_at=rows.EPOCH - timedelta(days=800))
+    asyncio.run(_insert(database_url, old))
+
+    def told(*arguments: str, **settings: str) -> str:
+        done = orchestrator("sagas", *arguments, cwd=tmp_path, DATABASE_URL=database_url, **settings)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    assert told("archive", "--dry-run") == "balance: 1 to archive"
+    assert told("archive", RETENTION_DAYS_OF='{"balance": 36500}') == "balance: 0 archived"
+    assert told("archive", "--older-than", "36500") == "balance: 0 archived"
+    assert told("archive") == "balance: 1 archived"
+    assert told("archive", "--dry-run") == "balance: 0 to archive"
+    assert told("unarchive") == "1 brought back"
+    refused = orchestrator("sagas", "archive", cwd=tmp_path, DATABASE_URL=database_url, RETENTION_DAYS="3")
+    assert refused.returncode == 2
+    assert "ORCHESTRATOR_RETENTION_DAYS: input should be greater than or equal to 30." in refused.stderr
+
+
 async def _insert(database_url: str, saga: Saga) -> None:
     database = await Database.open(database_url, size=1)
     await rows.insert(database.engine, [rows.definition(), saga])

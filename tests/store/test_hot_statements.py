@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from sagas.store.archive import MOVE_AWAY
 from sagas.store.claims import CLAIM, CLAIM_NAMED
 from sagas.store.feed import FEED
 from sagas.store.standing import DUE, LIVE, OUTBOX
@@ -127,6 +128,16 @@ async def test_the_figures_for_the_metrics_never_read_what_is_finished(crowded: 
         nodes = await plan(crowded, statement)
         assert any(node.get("Index Name") == index for node in nodes), statement
         assert not [node for node in nodes if node["Node Type"] == "Seq Scan"], statement
+
+
+async def test_the_archive_finds_the_oldest_by_their_index_and_never_reads_the_others(
+    crowded: asyncpg.Connection,
+) -> None:
+    await crowded.execute("UPDATE saga SET status = 'COMPLETED', finished_at = created_at - interval '2 years'")
+    await crowded.execute("VACUUM ANALYZE saga")
+    nodes = await plan(crowded, MOVE_AWAY, "d", timedelta(days=365), 100)
+    assert any(node.get("Index Name") == "ix_saga_finished" for node in nodes)
+    assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] != "draft"]
 
 
 async def test_asking_who_made_an_output_reads_an_index(crowded: asyncpg.Connection) -> None:
