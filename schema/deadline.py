@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from strawberry.extensions import SchemaExtension
 
 from schema.exceeded import limit_exceeded
+from schema.limits import Limits
 
 
 class Deadline(SchemaExtension):
@@ -13,11 +15,18 @@ class Deadline(SchemaExtension):
 
     async def on_execute(self) -> AsyncIterator[None]:
         """Around the execution, whatever the transport."""
-        seconds = self.execution_context.context.backend.limits.deadline.total_seconds()
-        try:
-            async with asyncio.timeout(seconds) as deadline:
-                yield
-        except TimeoutError:
-            if not deadline.expired():
-                raise
-            raise limit_exceeded("deadline", allowed=seconds, value=seconds) from None
+        async with within_deadline(self.execution_context.context.backend.limits):
+            yield
+
+
+@asynccontextmanager
+async def within_deadline(limits: Limits) -> AsyncIterator[None]:
+    """End what is done here when its time is over, with the error that says so."""
+    seconds = limits.deadline.total_seconds()
+    try:
+        async with asyncio.timeout(seconds) as deadline:
+            yield
+    except TimeoutError:
+        if not deadline.expired():
+            raise
+        raise limit_exceeded("deadline", allowed=seconds, value=seconds) from None

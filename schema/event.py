@@ -33,11 +33,11 @@ class SagaEvent(Node):
     @resolver(description="The saga that it happened to, as it is now.")
     async def saga(self, info: Info) -> Annotated["Saga", strawberry.lazy("schema.saga")]:
         """Always there: events die with their saga."""
-        from schema.saga import Saga  # noqa: PLC0415 - the two types know each other
+        from schema.saga import saga_of  # noqa: PLC0415 - the two types know each other
 
         row = await info.context.loaders.saga.load(SagaId(self.row.saga_id))
         assert row is not None, "an event row refers to its saga"
-        return Saga.of(row)
+        return await saga_of(info.context, row)
 
     @resolver(description="The saga's version that this event made; `afterVersion` takes it.")
     def version(self) -> int:

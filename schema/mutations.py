@@ -23,7 +23,7 @@ from schema.inputs import (
 )
 from schema.merge_request import MergeRequest
 from schema.resolver import mutation
-from schema.saga import Saga
+from schema.saga import Saga, saga_of
 
 GITLAB_UNAVAILABLE = RefusalCode.GITLAB_UNAVAILABLE
 CREATED = "True where this request did it, false where an earlier one had; the answer is as it is now."
@@ -90,7 +90,7 @@ async def _command(info: Info, command: Callable[[SagaService, ports.User], Awai
     except (RefusedError, RetryableError) as refusal:
         return SagaPayload(saga=None, created=False, user_errors=_user_errors(refusal, context.language))
     context.refresh()
-    return SagaPayload(saga=Saga.of(answer.saga), created=answer.created, user_errors=[])
+    return SagaPayload(saga=await saga_of(context, answer.saga), created=answer.created, user_errors=[])
 
 
 def _given(description: str) -> object:

@@ -8,7 +8,7 @@ from schema.issue import Issue
 from schema.merge_request import MergeRequest
 from schema.node import Node
 from schema.permissions import may_read, readable_saga, visible_issue
-from schema.saga import Saga
+from schema.saga import Saga, saga_of
 from schema.task import CalculationTask
 
 NODE_CLASSES = (Saga, SagaEvent, CalculationTask, Issue, MergeRequest)
@@ -38,7 +38,7 @@ async def node(context: Context, value: str) -> Node | None:
 
 async def _saga(context: Context, value: str) -> Saga | None:
     row = await readable_saga(context, ids.saga_id(value))
-    return None if row is None else Saga.of(row)
+    return None if row is None else await saga_of(context, row)
 
 
 async def _event(context: Context, key: str) -> SagaEvent | None:

@@ -34,9 +34,10 @@ from schema.permissions import (
     visible_issue,
     visible_issues,
 )
+from schema.plans import PlanningExecutor
 from schema.rates import RateLimit
 from schema.resolver import resolver
-from schema.saga import Saga, SagaConnection, sagas_page
+from schema.saga import Saga, SagaConnection, saga_of, sagas_page
 from schema.scalars import SCALARS
 from schema.subscriptions import Subscription
 from schema.user import Viewer
@@ -68,7 +69,7 @@ class Query:
     ) -> Saga | None:
         """Null for what does not exist or may not be seen."""
         row = await readable_saga(info.context, ids.saga_id(wanted))
-        return None if row is None else Saga.of(row)
+        return None if row is None else await saga_of(info.context, row)
 
     @resolver(
         description=(
@@ -248,6 +249,7 @@ def build_schema(*around: type[SchemaExtension]) -> Schema:
         subscription=Subscription,
         types=nodes.NODE_CLASSES,
         extensions=[*around, ValidationErrors, Documents, RateLimit, Deadline],
+        execution_context_class=PlanningExecutor,
         config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
     )
 

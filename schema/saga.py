@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Self
+from functools import cached_property
+from typing import TYPE_CHECKING, Annotated, Self, TypeAlias
 
 import strawberry
 from strawberry.scalars import JSON
 
 from sagas import models, undoing
+from sagas.definition import DefinitionError
 from sagas.definition import SagaDefinition as Chart
+from sagas.errors import RetryableError
 from sagas.ids import ProjectId, SagaId
 from sagas.store.queries import SagaFilter
-from sagas.texts import in_language
+from sagas.texts import Language, in_language
 from sagas.view import SagaView
 from schema.calculation import Calculation
 from schema.context import Context, Info
@@ -32,13 +35,17 @@ from schema.user import User
 if TYPE_CHECKING:
     from schema.issue import Issue
 
+SagaFault: TypeAlias = DefinitionError | RetryableError
+
 
 @strawberry.type(description="One running, waiting or finished instance of a definition.")
 class Saga(Node):
     """A stored row; what takes more than the row is loaded when asked for."""
 
     row: strawberry.Private[models.Saga]
-    seen: strawberry.Private[SagaView | None] = None
+    chart: strawberry.Private[Chart | SagaFault]
+    """The definition that it runs by; the error where that cannot be had, for the fields that need it."""
+    language: strawberry.Private[Language]
     # What the row has as it is: attributes, because each resolver is called once for every saga of a page.
     status: SagaStatus = strawberry.field(description="Whether it runs, waits or has ended.")
     state: str = strawberry.field(description="The state of the state machine, such as AWAIT_USER_CONDENSER_INPUT.")
@@ -67,40 +74,37 @@ class Saga(Node):
         """By the saga's UUID."""
         return global_id(SAGA, self.row.id)
 
-    async def chart(self, context: Context) -> Chart:
-        """The definition that the saga runs by."""
-        return await context.backend.definitions.get(self.row.definition_name, self.row.definition_version)
-
-    async def view(self, context: Context) -> SagaView:
+    @cached_property
+    def view(self) -> SagaView:
         """The row, read with its definition; read once, for all fields that are asked of it."""
-        if self.seen is None:
-            self.seen = SagaView(self.row, await self.chart(context))
-        return self.seen
+        if isinstance(self.chart, Exception):
+            raise self.chart
+        return SagaView(self.row, self.chart)
 
     @resolver(description="The definition that it runs by, in the version that it began under.")
-    async def definition(self, info: Info) -> SagaDefinition:
+    def definition(self) -> SagaDefinition:
         """Never today's, where that is another."""
-        return SagaDefinition(stored=await self.chart(info.context))
+        return SagaDefinition(stored=self.view.definition)
 
     @resolver(
         description="What comes next in the user's words of the catalogue, such as CONDENSER_CALCULATION; null at the end."
     )
-    async def next_step(self, info: Info) -> str | None:
+    def next_step(self) -> str | None:
         """From the calculation that the state belongs to."""
-        return (await self.view(info.context)).next_step
+        return self.view.next_step
 
     @resolver(description="How far it has come.")
-    async def progress(self, info: Info) -> SagaProgress:
+    def progress(self) -> SagaProgress:
         """Skipped steps count as completed."""
-        progress = (await self.view(info.context)).progress
+        progress = self.view.progress
         return SagaProgress(
             completed_steps=progress.completed_steps, total_steps=progress.total_steps, fraction=progress.fraction
         )
 
     @resolver(description="Its steps in the order of the happy path.")
-    async def steps(self, info: Info) -> list[SagaStep]:
+    def steps(self) -> list[SagaStep]:
         """Also those that were not needed, and those to come."""
-        return [SagaStep.of(step, info.context.language) for step in (await self.view(info.context)).steps]
+        return [SagaStep.of(step, self.language) for step in self.view.steps]
 
     @resolver(description="The form that it waits for; null while it waits for none.")
     async def pending_input(self, info: Info) -> PendingInput | None:
@@ -108,7 +112,7 @@ class Saga(Node):
         if self.row.status is not SagaStatus.AWAITING_INPUT:
             return None
         draft = await info.context.loaders.draft.load(SagaId(self.row.id))
-        pending = (await self.view(info.context)).pending_input(draft)
+        pending = self.view.pending_input(draft)
         if pending is None:
             return None
         return PendingInput(
@@ -122,17 +126,17 @@ class Saga(Node):
     @resolver(
         description="Whom or what it waits for: a user's name, a worker's queue, GitLab, the broker; null while it runs."
     )
-    async def waiting_for(self, info: Info) -> str | None:
+    def waiting_for(self) -> str | None:
         """In words, for a panel."""
-        awaited = (await self.view(info.context)).waiting_for
-        return None if awaited is None else in_language(awaited, info.context.language)
+        awaited = self.view.waiting_for
+        return None if awaited is None else in_language(awaited, self.language)
 
     @resolver(description="What the viewer may do with it in its present state.")
     async def available_actions(self, info: Info) -> list[SagaAction]:
         """None for those who may only read."""
         if not await may_command(info.context, ProjectId(self.row.project_id)):
             return []
-        return list((await self.view(info.context)).available_actions)
+        return list(self.view.available_actions)
 
     @resolver(
         description=(
@@ -150,9 +154,9 @@ class Saga(Node):
     @resolver(
         description="What `retrySaga` takes as `fromStep` now, the failed step first; empty where nothing failed."
     )
-    async def retry_steps(self, info: Info) -> list[str]:
+    def retry_steps(self) -> list[str]:
         """Also told to those who may only read: it is where the saga could go on."""
-        return list((await self.view(info.context)).retry_steps)
+        return list(self.view.retry_steps)
 
     @resolver(description="The tasks that it sent to workers, oldest first.")
     async def tasks(self, info: Info) -> list[CalculationTask]:
@@ -182,9 +186,9 @@ class Saga(Node):
         return MergeRequest.of(next((request for request in found if request.state == "opened"), found[0]))
 
     @resolver(description="What stopped it, or makes it try again; null while all goes well.")
-    def error(self, info: Info) -> SagaError | None:
+    def error(self) -> SagaError | None:
         """Null while all goes well."""
-        return SagaError.from_json(self.row.error, info.context.language)
+        return SagaError.from_json(self.row.error, self.language)
 
     @resolver(description="Who started it.")
     def started_by(self) -> User:
@@ -204,10 +208,12 @@ class Saga(Node):
         return await events_page(info, self.row, first, after, last, before)
 
     @classmethod
-    def of(cls, row: models.Saga) -> Self:
-        """From the stored row."""
+    def of(cls, row: models.Saga, chart: Chart | SagaFault, language: Language) -> Self:
+        """From the stored row and its definition."""
         return cls(
             row=row,
+            chart=chart,
+            language=language,
             status=row.status,
             state=row.state,
             version=row.version,
@@ -221,6 +227,30 @@ class Saga(Node):
             updated_at=row.updated_at,
             finished_at=row.finished_at,
         )
+
+
+async def saga_of(context: Context, row: models.Saga) -> Saga:
+    """The saga with its definition at hand, so that no field has to wait for it."""
+    (saga,) = await sagas_of(context, [row])
+    return saga
+
+
+async def sagas_of(context: Context, rows: Sequence[models.Saga]) -> list[Saga]:
+    """The same of several, each definition asked for once; all but the first time in a process it is in memory."""
+    charts: dict[tuple[str, int], Chart | SagaFault] = {}
+    for row in rows:
+        named = (row.definition_name, row.definition_version)
+        if named not in charts:
+            charts[named] = await _chart(context, *named)
+    return [Saga.of(row, charts[row.definition_name, row.definition_version], context.language) for row in rows]
+
+
+async def _chart(context: Context, name: str, version: int) -> Chart | SagaFault:
+    try:
+        return await context.backend.definitions.get(name, version)
+    except (DefinitionError, RetryableError) as missing:
+        # Of a saga whose definition this release does not know, everything else can still be told.
+        return missing
 
 
 async def events_page(
@@ -275,5 +305,6 @@ async def sagas_page(
         last=arguments.last,
         before=arguments.before,
     )
-    edges = [SagaEdge(node=Saga.of(row), cursor=cursor) for row, cursor in page.edges]
+    sagas = await sagas_of(context, [row for row, _ in page.edges])
+    edges = [SagaEdge(node=saga, cursor=cursor) for saga, (_, cursor) in zip(sagas, page.edges, strict=True)]
     return SagaConnection(edges=edges, page_info=PageInfo.of(page), asked=asked, projects=projects)

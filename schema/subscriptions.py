@@ -25,7 +25,7 @@ from schema.following import Following
 from schema.live import PAGE
 from schema.permissions import may_read, readable_saga
 from schema.resolver import subscription
-from schema.saga import Saga
+from schema.saga import Saga, saga_of
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -140,7 +140,7 @@ async def _states(context: Context, row: models.Saga) -> AsyncGenerator[Saga, No
             if now.version > shown:
                 await _still_allowed(context, now)
                 shown = now.version
-                yield _fresh(context, now)
+                yield await _fresh(context, now)
             if not now.status.live:
                 return
             await _news(context, now, watch)
@@ -152,7 +152,7 @@ async def _changed_sagas(context: Context, following: Following) -> AsyncGenerat
         while True:
             changed = await watch.changed()
             for row in await patiently(following.news, changed):
-                yield _fresh(context, row)
+                yield await _fresh(context, row)
 
 
 async def _news(context: Context, row: models.Saga, watch: Watch) -> None:
@@ -165,10 +165,10 @@ async def _news(context: Context, row: models.Saga, watch: Watch) -> None:
         await _still_allowed(context, row)
 
 
-def _fresh(context: Context, row: models.Saga) -> Saga:
+async def _fresh(context: Context, row: models.Saga) -> Saga:
     context.refresh()
     context.loaders.saga.prime(SagaId(row.id), row)
-    return Saga.of(row)
+    return await saga_of(context, row)
 
 
 async def _still_allowed(context: Context, row: models.Saga) -> None:

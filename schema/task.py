@@ -32,11 +32,11 @@ class CalculationTask(Node):
     @resolver(description="The saga that sent it.")
     async def saga(self, info: Info) -> Annotated["Saga", strawberry.lazy("schema.saga")]:
         """Always there: tasks die with their saga."""
-        from schema.saga import Saga  # noqa: PLC0415 - the two types know each other
+        from schema.saga import saga_of  # noqa: PLC0415 - the two types know each other
 
         row = await info.context.loaders.saga.load(SagaId(self.row.saga_id))
         assert row is not None, "a task row refers to its saga"
-        return Saga.of(row)
+        return await saga_of(info.context, row)
 
     @resolver(description="The message's correlationId; also the id of the Celery task.")
     def correlation_id(self) -> strawberry.ID:
