@@ -57,6 +57,7 @@ SUBSCRIBE = (
     "A subscription is a stream: use a websocket with the subprotocol `graphql-transport-ws`, or POST it with "
     "`Accept: text/event-stream` or Apollo's `Accept: multipart/mixed;boundary=graphql;subscriptionSpec=1.0`."
 )
+_NOTHING_SET = Response()
 PROTOCOLS = (GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL, MULTIPART_SUBSCRIPTION_PROTOCOL)
 
 
@@ -216,6 +217,18 @@ class Router(GraphQLRouter[RequestContext, None]):
             if wrong.operation_type is OperationType.SUBSCRIPTION:
                 raise HTTPException(406, SUBSCRIBE) from wrong
             raise HTTPException(405, wrong.as_http_error_reason(request_adapter.method)) from wrong
+
+    async def get_sub_response(self, request: Request) -> Response:
+        """No resolver sets anything on the response."""
+        del request
+        return _NOTHING_SET
+
+    def create_response(
+        self, response_data: GraphQLHTTPResponse | list[GraphQLHTTPResponse], sub_response: Response
+    ) -> Response:
+        """The answer as JSON."""
+        del sub_response
+        return Response(self.encode_json(response_data), media_type=JSON)
 
     async def create_streaming_response(
         self,

@@ -15,6 +15,7 @@ from starlette.requests import ClientDisconnect
 from app import explorer, health, rest, webhooks
 from app.cache import AnswerCache
 from app.graphql_http import PROTOCOLS, Router, media_type, request_context
+from app.graphql_post import PostRoute
 from app.graphql_ws import WebSocketHandler
 from app.http_limits import AnnouncedBody
 from app.logs import bound
@@ -73,6 +74,7 @@ def build_app(
         max_subscriptions_per_connection=limits.subscriptions_per_connection,
     )
     graphql.shows_graphiql = access.graphiql
+    app.router.routes.append(PostRoute(GRAPHQL, graphql))
     app.include_router(graphql, prefix=GRAPHQL, include_in_schema=False)
     for router in (rest.router, webhooks.router, health.router, explorer.pages(graphiql=access.graphiql)):
         app.include_router(router)

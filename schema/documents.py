@@ -4,8 +4,10 @@ Errors are never kept from the transport: Strawberry's own parser cache raises i
 ends the operation without a word, so here a document that does not parse is left to Strawberry to parse again and report.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -21,6 +23,7 @@ from graphql import (
 )
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
+from strawberry.types.graphql import OperationType
 
 from schema.exceeded import limit_exceeded
 from schema.limits import SHIPPED, Limits
@@ -95,6 +98,34 @@ def accepted(graphql_schema: GraphQLSchema, query: str, limits: Limits) -> Docum
         return None
     document = _parsed(query, limits.tokens)
     return None if document is None or _verdict(graphql_schema, query, limits) else document
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A document that is valid and within the limits, whatever its variables are, and which of its operations is meant."""
+
+    document: DocumentNode
+    operation: OperationDefinitionNode
+    kind: OperationType
+
+
+@lru_cache(maxsize=KEPT)
+def accepted_operation(
+    graphql_schema: GraphQLSchema, query: str, operation_name: str | None, limits: Limits
+) -> Accepted | None:
+    """The operation, where there is nothing to say about it; None: executing the long way says it."""
+    document = accepted(graphql_schema, query, limits)
+    operation = None if document is None else get_operation_ast(document, operation_name)
+    if document is None or operation is None:
+        return None
+    return Accepted(document, operation, OperationType(operation.operation.value))
+
+
+def measured_cost(query: str, operation: OperationDefinitionNode, variables: Mapping[str, Any], limits: Limits) -> int:
+    """What `cost_of` says of an accepted document's operation, kept for each size of its pages."""
+    sizes = page_sizes(operation, variables)
+    name = operation.name.value if operation.name else None
+    return _cost(query, limits.tokens, name, tuple(sorted(sizes.items())))
 
 
 def cost_of(document: DocumentNode, operation: OperationDefinitionNode, sizes: PageSizes) -> int:

@@ -17,6 +17,7 @@ from schema.calculation import Calculation
 from schema.context import Context, Info
 from schema.deadline import Deadline
 from schema.definition import SagaDefinition
+from schema.direct import execute_directly
 from schema.documents import Documents, schema_of
 from schema.enums import IssueState
 from schema.errors import FORBIDDEN, ValidationErrors, api_error, hide_suggestions, not_found, publish_errors
@@ -197,13 +198,21 @@ class Query:
 class Schema(strawberry.Schema):
     """Strawberry's schema, whatever the transport: documents may be named, and every error leaves it in its public form."""
 
+    runs_directly = False
+    """Whether an operation that is known to be in order may run without the extensions: see `schema.direct`."""
+
     async def execute(self, query: str | None, *args: Any, **kwargs: Any) -> ExecutionResult:
         """Run the operation that was sent or named, if it may run."""
         try:
             query = _document(query, **kwargs)
         except GraphQLError as refusal:
             return _refused(refusal, **kwargs)
-        return await super().execute(query, *args, **kwargs)
+        answered = await execute_directly(self, query, **kwargs) if self.runs_directly and not args else None
+        if answered is None:
+            return await super().execute(query, *args, **kwargs)
+        if answered.errors:
+            self._publish(answered.errors, kwargs["context_value"])
+        return answered
 
     async def stream(self, query: str | None, *args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
         """As `execute`, with each of a subscription's results."""
@@ -215,9 +224,11 @@ class Schema(strawberry.Schema):
 
     def process_errors(self, errors: list[GraphQLError], execution_context: ExecutionContext | None = None) -> None:
         """Strawberry shows each result's errors here before anybody else sees them. It would log them all as its own."""
-        context = None if execution_context is None else execution_context.context
+        self._publish(errors, None if execution_context is None else execution_context.context)
+
+    def _publish(self, errors: list[GraphQLError], context: Context | None) -> None:
         publish_errors(errors, ENGLISH if context is None else context.language)
-        if execution_context is not None and not execution_context.context.backend.limits.suggestions:
+        if context is not None and not context.backend.limits.suggestions:
             hide_suggestions(errors)
 
 
@@ -243,7 +254,7 @@ async def _once(result: ExecutionResult) -> AsyncGenerator[ExecutionResult, None
 
 def build_schema(*around: type[SchemaExtension]) -> Schema:
     """The schema; `around`: extensions that go around all of an operation."""
-    return Schema(
+    built = Schema(
         query=Query,
         mutation=Mutation,
         subscription=Subscription,
@@ -252,6 +263,8 @@ def build_schema(*around: type[SchemaExtension]) -> Schema:
         execution_context_class=PlanningExecutor,
         config=StrawberryConfig(scalar_map=SCALARS, sort_schema=True),
     )
+    built.runs_directly = not around
+    return built
 
 
 schema = build_schema()

@@ -1,0 +1,30 @@
+"""POST to `/graphql` as a bare ASGI route.
+
+FastAPI would work out for each request which dependencies its endpoint has, and keep exit stacks for them; this one
+has none. GET and websockets go by Strawberry's own routes, behind this one.
+"""
+
+from starlette.requests import Request
+from starlette.routing import BaseRoute, Match
+from starlette.types import Receive, Scope, Send
+
+from app.graphql_http import Router, request_context
+
+
+class PostRoute(BaseRoute):
+    """Answers what is posted to one path by the router's view."""
+
+    def __init__(self, path: str, router: Router) -> None:
+        self.path, self._router = path, router
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        """Whether the request is for here."""
+        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == self.path:
+            return Match.FULL, {"endpoint": self.handle, "path_params": {}, "route": self}
+        return Match.NONE, {}
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive, send)
+        response = await self._router.run(request, context=await request_context(request), root_value=None)
+        await response(scope, receive, send)
