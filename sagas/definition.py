@@ -173,6 +173,11 @@ class SagaDefinition:
     def _places(self) -> Mapping[str, int]:
         return {step.name: place for place, step in enumerate(self.steps)}
 
+    @cached_property
+    def working_steps(self) -> Mapping[str, int]:
+        """The place of each step but those that only end the saga."""
+        return {step.name: self.order(step.name) for step in self.steps if step.kind is not StepKind.FINAL}
+
     def order(self, state: str) -> int:
         """The state's place on the happy path."""
         return self._places[state]

@@ -105,10 +105,15 @@ class SagaView:
 
     @property
     def progress(self) -> Progress:
-        """How many of the steps are done or were not needed; from their statuses, without a view of each."""
-        steps = [step for step in self.definition.steps if step.kind is not StepKind.FINAL]
-        statuses = (self._status(step, self._context.step(step.name)) for step in steps)
-        return Progress(sum(status in _OVER for status in statuses), len(steps))
+        """How many of the steps are done or were not needed; without a view of each, as each saga of a page is asked."""
+        working, here = self.definition.working_steps, self.definition.step(self.row.state)
+        # What lies behind is done or was not needed, unless it was undone; what lies ahead is neither.
+        behind = sum(place < self._place for place in working.values())
+        present = (
+            here.name in working
+            and self._status(here, StepSummary.from_json(self._summaries.get(here.name, {}))) in _OVER
+        )
+        return Progress(behind - self._undone_behind() + present, len(working))
 
     @property
     def next_step(self) -> str | None:
@@ -169,6 +174,19 @@ class SagaView:
             file=calculation.input_file,
             expected_version=self.row.version,
         )
+
+    def _undone_behind(self) -> int:
+        working = self.definition.working_steps
+        return sum(
+            summary.get("status") == StepStatus.COMPENSATED and working.get(name, self._place) < self._place
+            for name, summary in self._summaries.items()
+        )
+
+    @property
+    def _summaries(self) -> Mapping[str, Mapping[str, Any]]:
+        """The steps' summaries as they are stored."""
+        stored: Mapping[str, Mapping[str, Any]] = self.row.context.get("steps", {})
+        return stored
 
     @cached_property
     def _context(self) -> SagaContext:

@@ -1,6 +1,7 @@
 """What a resolver gets beside its arguments: who asks, whom to ask, and loaders that live for one operation."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TypeAlias
 
 import strawberry
@@ -22,19 +23,19 @@ class Context:
     """Who asks; the error that says why nobody could be made out."""
     language: Language = ENGLISH
     """The language of titles and messages."""
-    loaders: Loaders = field(init=False)
     cost: int = field(init=False, default=0)
     """What the operation may answer, in fields."""
     rate: RateState | None = field(init=False, default=None)
     """What its user has left after it; None before it was charged."""
 
-    def __post_init__(self) -> None:
-        """Start without anything loaded."""
-        self.refresh()
+    @cached_property
+    def loaders(self) -> Loaders:
+        """What is loaded through, once for all who ask for the same."""
+        return Loaders(self.backend)
 
     def refresh(self) -> None:
         """Forget what was loaded: what comes next is read anew."""
-        self.loaders = Loaders.over(self.backend)
+        self.__dict__.pop("loaders", None)
 
     @property
     def viewer(self) -> User:

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self, TypeVar
+from functools import cached_property
+from typing import TypeVar
 
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent
@@ -21,45 +21,59 @@ EventsKey = tuple[SagaId, int, bool]
 """A saga, the size of a page, and whether it is its journal's last one."""
 
 
-@dataclass(frozen=True, slots=True)
 class Loaders:
-    """What an operation has loaded so far, each thing once."""
+    """What an operation has loaded so far, each thing once; most operations need none of them or one.
 
-    saga: Batching[SagaId, Saga | None]
-    draft: Batching[SagaId, Draft | None]
-    tasks: Batching[SagaId, Sequence[CalculationTask]]
-    events: Batching[EventsKey, Page[SagaEvent]]
-    project: Batching[ProjectId | str, Project | None]
-    issue: Batching[IssueKey, Issue | None]
-    merge_requests: Batching[BranchKey, Sequence[MergeRequest]]
-    branch: Batching[BranchKey, Branch | None]
-    issue_branches: Batching[IssueKey, Sequence[Branch]]
+    One statement per relation and batch for what is ours, parallel calls for what is GitLab's.
+    """
 
-    @classmethod
-    def over(cls, backend: Backend) -> Self:
-        """Fresh loaders; one statement per relation and batch for what is ours, parallel calls for what is GitLab's."""
-        queries, forge = backend.queries, backend.forge
+    def __init__(self, backend: Backend) -> None:
+        self._queries, self._forge = backend.queries, backend.forge
 
-        async def merge_requests(key: BranchKey) -> Sequence[MergeRequest]:
-            return await forge.merge_requests(key[0], source_branch=key[1])
+    @cached_property
+    def saga(self) -> Batching[SagaId, Saga | None]:
+        """Sagas by id."""
+        return _optional(self._queries.sagas)
 
-        async def branch(key: BranchKey) -> Branch | None:
-            return await forge.branch(*key)
+    @cached_property
+    def draft(self) -> Batching[SagaId, Draft | None]:
+        """The draft of a saga's present visit."""
+        return _optional(self._queries.drafts_of)
 
-        async def issue_branches(key: IssueKey) -> Sequence[Branch]:
-            return await forge.issue_branches(*key)
+    @cached_property
+    def tasks(self) -> Batching[SagaId, Sequence[CalculationTask]]:
+        """A saga's tasks, oldest first."""
+        return _several(self._queries.tasks_of)
 
-        return cls(
-            saga=_optional(queries.sagas),
-            draft=_optional(queries.drafts_of),
-            tasks=_several(queries.tasks_of),
-            events=Batching(_pages_of_events(queries)),
-            project=_each(forge.project),
-            issue=Batching(_issues(forge)),
-            merge_requests=_each(merge_requests),
-            branch=_each(branch),
-            issue_branches=_each(issue_branches),
-        )
+    @cached_property
+    def events(self) -> Batching[EventsKey, Page[SagaEvent]]:
+        """The first or last page of a saga's journal."""
+        return Batching(_pages_of_events(self._queries))
+
+    @cached_property
+    def project(self) -> Batching[ProjectId | str, Project | None]:
+        """Projects by id or path."""
+        return _each(self._forge.project)
+
+    @cached_property
+    def issue(self) -> Batching[IssueKey, Issue | None]:
+        """Issues by project and number."""
+        return Batching(_issues(self._forge))
+
+    @cached_property
+    def merge_requests(self) -> Batching[BranchKey, Sequence[MergeRequest]]:
+        """The merge requests of a branch, newest first."""
+        return _each(lambda key: self._forge.merge_requests(key[0], source_branch=key[1]))
+
+    @cached_property
+    def branch(self) -> Batching[BranchKey, Branch | None]:
+        """Branches by project and name."""
+        return _each(lambda key: self._forge.branch(*key))
+
+    @cached_property
+    def issue_branches(self) -> Batching[IssueKey, Sequence[Branch]]:
+        """The branches of an issue."""
+        return _each(lambda key: self._forge.issue_branches(*key))
 
 
 def _pages_of_events(queries: Queries) -> Callable[[list[EventsKey]], Awaitable[Sequence[Page[SagaEvent]]]]:

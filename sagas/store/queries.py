@@ -5,7 +5,7 @@ cannot leave a connection behind half-used.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -46,6 +46,8 @@ __all__ = ["Page", "Queries", "SagaFilter"]
 T = TypeVar("T")
 _SAGA = tuple(SagaRow.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
 
+_SAGA_NAMES = tuple(column.name for column in _SAGA)
+
 # A loose index scan: one index probe per project, however many sagas each has.
 PROJECT_IDS = text("""
 WITH RECURSIVE project(id) AS (
@@ -76,10 +78,10 @@ class Queries:
 
     async def sagas(self, ids: Sequence[SagaId]) -> dict[SagaId, Saga]:
         """Those of the sagas that exist, as they are now; one that was archived comes back for it."""
-        found = {SagaId(row.id): row for row in await self._sagas(sagas_by_id_statement(ids))}
+        found = {SagaId(row.id): row for row in await self._sagas(SAGAS_BY_ID, {"ids": list(ids)})}
         missing = [saga_id for saga_id in ids if saga_id not in found]
         if missing and self._bring_back is not None and await self._bring_back(missing):
-            found |= {SagaId(row.id): row for row in await self._sagas(sagas_by_id_statement(missing))}
+            found |= {SagaId(row.id): row for row in await self._sagas(SAGAS_BY_ID, {"ids": missing})}
         return found
 
     async def page(
@@ -210,12 +212,14 @@ class Queries:
 
         return await self._read(read)
 
-    async def _sagas(self, statement: Select[Any]) -> Sequence[Saga]:
-        async def read(session: AsyncSession) -> Sequence[Saga]:
-            connection = await session.connection()
-            return [Saga(**row) for row in (await connection.execute(statement)).mappings()]
+    async def _sagas(self, statement: Select[Any], parameters: Mapping[str, Any] | None = None) -> Sequence[Saga]:
+        async def read() -> Sequence[Saga]:
+            # Plain objects need no session to look after them.
+            async with self._engine.connect() as connection:
+                found = (await connection.execute(statement, parameters)).all()
+            return [Saga(**dict(zip(_SAGA_NAMES, row, strict=True))) for row in found]
 
-        return await self._read(read)
+        return await self._shielded(once_more(read))
 
     async def _read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         async def alone() -> T:
@@ -227,6 +231,9 @@ class Queries:
     async def _shielded(self, work: Coroutine[Any, Any, T]) -> T:
         return await in_own_task(work, self._running)
 
+
+SAGAS_BY_ID = select_columns(*_SAGA).where(col(SagaRow.id) == func.any(bindparam("ids", type_=ARRAY(Uuid()))))
+"""The sagas with these `ids`; made once, as putting a statement together takes longer than finding a row by its key."""
 
 _saga_key = tuple_(col(SagaRow.created_at), col(SagaRow.id))
 
@@ -315,11 +322,6 @@ def events_of_each_statement(
     event = aliased(SagaEvent, stretch)
     order = col(event.version).desc() if newest_first else col(event.version)
     return select(event).select_from(wanted).join(stretch, true()).order_by(col(event.saga_id), order)
-
-
-def sagas_by_id_statement(ids: Sequence[SagaId]) -> Select[Any]:
-    """The sagas with these ids."""
-    return select_columns(*_SAGA).where(col(SagaRow.id) == _any_of(ids))
 
 
 def tasks_statement(saga_ids: Sequence[SagaId]) -> SelectOfScalar[CalculationTask]:

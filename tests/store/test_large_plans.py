@@ -11,11 +11,11 @@ from sagas.ids import ProjectId, SagaId
 from sagas.models import SagaEvent, SagaStatus
 from sagas.store.feed import FEED
 from sagas.store.queries import (
+    SAGAS_BY_ID,
     SagaFilter,
     count_statement,
     events_of_each_statement,
     events_statement,
-    sagas_by_id_statement,
 )
 from tests.store.test_queries_plans import LIVE, PAGE, assert_reads_no_table, indexes, page, plan, sorted_rows
 from tests.support import eventually
@@ -78,7 +78,7 @@ async def test_pages_counts_and_journals_cost_what_they_show(large: "asyncpg.Con
     await _pages(large)
     await _counts(large)
     await _journals(large, middle)
-    nodes = await plan(large, sagas_by_id_statement([SagaId(middle)]))
+    nodes = await plan(large, SAGAS_BY_ID.params(ids=[middle]))
     assert indexes(nodes) == {"pk_saga"}
 
 

@@ -16,11 +16,11 @@ from sagas.models import SagaEvent, SagaStatus
 from sagas.store.pages import SagaKey, Window
 from sagas.store.queries import (
     PROJECT_IDS,
+    SAGAS_BY_ID,
     SagaFilter,
     bounded,
     drafts_statement,
     events_statement,
-    sagas_by_id_statement,
     sagas_statement,
     tasks_statement,
 )
@@ -181,7 +181,7 @@ async def test_what_a_page_loads_for_its_sagas_is_found_by_their_ids(
     records = await crowded.fetch("SELECT id FROM saga ORDER BY created_at LIMIT 20")
     ids = [SagaId(record["id"]) for record in records]
     for statement, index in (
-        (sagas_by_id_statement(ids), "pk_saga"),
+        (SAGAS_BY_ID.params(ids=ids), "pk_saga"),
         (tasks_statement(ids), "uq_calculation_task_saga_id_state_visit"),
         (drafts_statement(ids), "pk_draft"),
     ):

@@ -166,7 +166,28 @@ class TestSteps:
         assert steps["HYDRATE_CONDENSER"].commit == commit
 
 
+def steps_over(view: SagaView) -> int:
+    """How many of the steps that the view shows are done or were not needed."""
+    return sum(step.status in {StepStatus.DONE, StepStatus.SKIPPED} for step in view.steps)
+
+
 class TestProgress:
+    @given(
+        state=st.sampled_from([step.name for step in BALANCE.steps[:-1]]),
+        status=st.sampled_from([status for status in SagaStatus if status is not SagaStatus.COMPLETED]),
+        stored=st.dictionaries(
+            st.sampled_from([step.name for step in BALANCE.steps]),
+            st.fixed_dictionaries({"status": st.sampled_from([*StepStatus])}),
+        ),
+    )
+    def test_it_counts_what_the_steps_show(
+        self, state: str, status: SagaStatus, stored: dict[str, dict[str, str]]
+    ) -> None:
+        row = born(BALANCE)
+        row.state, row.status, row.context = state, status, {**row.context, "steps": stored}
+        view = SagaView(row, BALANCE)
+        assert (view.progress.completed_steps, view.progress.total_steps) == (steps_over(view), len(view.steps))
+
     def test_it_begins_at_nothing_and_ends_at_everything(self) -> None:
         view = SagaView(born(BALANCE), BALANCE)
         assert (view.progress.completed_steps, view.progress.total_steps, view.progress.fraction) == (0, 18, 0.0)
@@ -182,7 +203,9 @@ class TestProgress:
             checks = st.sampled_from([Trigger.INPUT_MISSING, Trigger.INPUT_FOUND, Trigger.OUTPUT_CURRENT])
             trigger = data.draw(checks) if step.action is Action.CHECK else ONWARD.get(step.kind, Trigger.DONE)
             row = moved(row, definition, trigger)
-            fraction = SagaView(row, definition).progress.fraction
+            view = SagaView(row, definition)
+            assert view.progress.completed_steps == steps_over(view)
+            fraction = view.progress.fraction
             assert last < fraction <= 1
             last = fraction
         assert last == 1
