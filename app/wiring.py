@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
+from app import throttle_news
 from app.access import GitLabAccess
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
 from app.adapters.celery_publisher import CeleryPublisher
@@ -54,6 +55,7 @@ async def open_services(settings: Settings, telemetry: Telemetry | None = None) 
         preparing = asyncio.create_task(publisher.prepare(), name="prepare the publisher")
         stack.callback(preparing.cancel)
         broadcast = await stack.enter_async_context(open_broadcast(settings.broadcast))
+        await stack.enter_async_context(throttle_news.shared(forge.throttle, broadcast))
         hub = Hub(broadcast, database)
         await hub.start()
         stack.push_async_callback(hub.aclose)

@@ -28,6 +28,7 @@ from gitlab_facade.errors import (
     text_of,
     token_outage,
 )
+from gitlab_facade.throttle import Throttle
 from sagas.errors import SagaError
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class Exchange:
 Watch = Callable[[str, str], AbstractContextManager[Exchange]]
 """Goes around each request, given its method and address; called in the threads of the pool."""
 
+PATIENCE_S = 2.0
 _READS = frozenset({"get", "head"})
 _NOT_A_PERSONAL_TOKEN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
 _OPTIONS: Mapping[str, Any] = {"keep_base_url": True, "per_page": 100, "retry_transient_errors": False}
@@ -56,14 +58,21 @@ class Client(gitlab.Gitlab):
     A write is sent exactly once. A read is sent again once where a kept-alive connection turned out to be dropped.
     """
 
-    def __init__(self, url: str, token: str, *, timeouts: Timeouts, watch: Watch | None = None) -> None:
+    def __init__(
+        self, url: str, token: str, *, timeouts: Timeouts, throttle: Throttle, watch: Watch | None = None
+    ) -> None:
+        self._throttle = throttle
         super().__init__(url, private_token=token, session=_session(self._note_headers, watch), **_OPTIONS)
         self._timeouts = timeouts
         self.last_was_write = False
         self.retry_after: float | None = None
 
     def http_request(self, verb: str, path: str, *args: Any, **kwargs: Any) -> requests.Response:
-        """As in python-gitlab, but with time-outs, without sleeping through a 429 and without its retries."""
+        """As in python-gitlab, but with time-outs, without sleeping through a 429 and without its retries.
+
+        Raises RetryableError, and sends nothing, while GitLab wants to be left alone.
+        """
+        self._throttle.refuse()
         self.last_was_write, self.retry_after = verb.lower() not in _READS, None
         kwargs |= {"timeout": self._timeouts, "obey_rate_limit": False, "retry_transient_errors": False}
         try:
@@ -98,6 +107,9 @@ class Client(gitlab.Gitlab):
 
     def _note_headers(self, response: requests.Response, *_args: Any, **_kwargs: Any) -> None:
         self.retry_after = retry_after(response)
+        # A user's own token, which travels as `Authorization`, has a quota of its own.
+        if "PRIVATE-TOKEN" in response.request.headers:
+            self._throttle.heed(response.status_code, response.headers, self.retry_after or reset_after(response))
 
 
 class ClientPool:
@@ -106,14 +118,20 @@ class ClientPool:
     A call whose task is cancelled while it still waits for a thread is never sent.
     """
 
-    def __init__(self, make_client: Callable[[], Client], size: int) -> None:
+    def __init__(self, make_client: Callable[[], Client], size: int, throttle: Throttle) -> None:
         self._make_client = make_client
+        self._throttle = throttle
         self._clients: list[Client] = []
         self._local = threading.local()
         self._executor = ThreadPoolExecutor(size, thread_name_prefix="gitlab")
 
     async def run(self, work: Callable[[Client], T]) -> T:
-        """Do the work in a thread of the pool; raises the engine's errors only."""
+        """Do the work in a thread of the pool; raises the engine's errors only.
+
+        Where GitLab wants to be left alone for a moment, that is waited for; for longer, it is told at once.
+        """
+        while 0 < self._throttle.remaining_s() <= PATIENCE_S:
+            await asyncio.sleep(self._throttle.remaining_s())
         # With the caller's context: log lines and traces from the thread tell whose work it is.
         return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, self._call, work)
 
@@ -148,10 +166,13 @@ def retry_after(response: requests.Response) -> float | None:
         return float(wish)
     if wish:
         return _seconds_until(wish)
+    return reset_after(response) if response.status_code == HTTPStatus.TOO_MANY_REQUESTS else None
+
+
+def reset_after(response: requests.Response) -> float | None:
+    """How many seconds are left of the throttle's period, where the answer tells of one."""
     reset = response.headers.get("RateLimit-Reset", "")
-    if response.status_code == HTTPStatus.TOO_MANY_REQUESTS and reset.isdecimal():
-        return max(0.0, int(reset) - datetime.now(UTC).timestamp())
-    return None
+    return max(0.0, int(reset) - datetime.now(UTC).timestamp()) if reset.isdecimal() else None
 
 
 def _seconds_until(date: str) -> float | None:

@@ -9,6 +9,7 @@ from gitlab.exceptions import GitlabError
 from gitlab_facade import answers
 from gitlab_facade.client import Client, ClientPool, Timeouts, Watch
 from gitlab_facade.errors import TokenRefusedError, is_missing, is_token_refusal, text_of
+from gitlab_facade.throttle import Throttle
 from sagas.ids import ProjectId
 from sagas.ports import NO_RIGHTS, AccessLevel, Rights, User
 from sagas.texts import say
@@ -42,7 +43,12 @@ class GitLabInstance:
     ) -> None:
         """`timeout`: seconds to connect and between two bytes; `concurrency`: calls at the same moment; `watch` sees each."""
         self.url = url.rstrip("/")
-        self._pool = ClientPool(lambda: Client(self.url, token, timeouts=timeout, watch=watch), concurrency)
+        self.throttle = Throttle()
+        self._pool = ClientPool(
+            lambda: Client(self.url, token, timeouts=timeout, throttle=self.throttle, watch=watch),
+            concurrency,
+            self.throttle,
+        )
 
     async def aclose(self) -> None:
         """Let the calls under way end and close all connections."""

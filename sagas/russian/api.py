@@ -49,6 +49,7 @@ API: Final[Mapping[str, str]] = {
     "GitLab refuses the service's token: {text}": "GitLab не принимает токен сервиса: {text}",
     "The request to GitLab is not a valid one: {error}": "Запрос к GitLab составлен неверно: {error}",
     "GitLab's answer could not be read: {text}": "Ответ GitLab не удалось прочитать: {text}",
+    "GitLab has asked to be left alone for another {seconds:.0f} s.": "GitLab просит не обращаться к нему ещё {seconds:.0f} с.",
     "GitLab answers {status}: {text}": "GitLab отвечает {status}: {text}",
     "There is no branch or commit {ref!r} in the project.": "В проекте нет ветки или коммита {ref!r}.",
     "There is no branch {source!r} in the project.": "В проекте нет ветки {source!r}.",

@@ -8,6 +8,7 @@ from app.services import named_in_logs
 from app.settings import Settings
 from app.telemetry import open_telemetry
 from gitlab_facade.client import Client
+from gitlab_facade.throttle import Throttle
 from tests.app.api import serving
 from tests.support import eventually
 from tests.world import World
@@ -56,7 +57,7 @@ async def test_nothing_goes_around_requests_steps_and_calls(world: World) -> Non
         assert engine._attempting is named_in_logs
         assert engine._tools.publisher is api.services.publisher
         assert "Observed" not in repr(api.app.user_middleware)
-    session = Client("http://127.0.0.1:9", "token", timeouts=(1, 1)).session
+    session = Client("http://127.0.0.1:9", "token", timeouts=(1, 1), throttle=Throttle()).session
     assert {type(adapter).__name__ for adapter in session.adapters.values()} == {"HTTPAdapter"}
 
 
