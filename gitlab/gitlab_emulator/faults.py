@@ -28,6 +28,7 @@ class Fault:
 
     id: int
     method: str | None
+    """Regular expression for the whole of it, in either case; None: every one."""
     path: str
     """Regular expression, searched in the raw path with its query."""
     status: int | None
@@ -44,7 +45,9 @@ class Fault:
 
     def meets(self, method: str, target: str) -> bool:
         """Whether a request is one of those meant."""
-        return self.times != 0 and self.method in (None, method) and re.search(self.path, target) is not None
+        if self.times == 0 or (self.method is not None and re.fullmatch(self.method, method, re.IGNORECASE) is None):
+            return False
+        return re.search(self.path, target) is not None
 
     def shown(self) -> Json:
         """As `GET /emulator/faults` lists it."""
@@ -125,11 +128,12 @@ def _too_many(fault: Fault, headers: dict[str, str]) -> Response:
 
 
 def _parse(fault_id: int, params: Parameters) -> Fault:
-    path = params.text("path")
-    try:
-        re.compile(path)
-    except re.error as failure:
-        raise with_error(f"path is no regular expression: {failure}") from None
+    path, method = params.text("path"), params.optional_text("method") or None
+    for name, pattern in (("path", path), ("method", method or "")):
+        try:
+            re.compile(pattern)
+        except re.error as failure:
+            raise with_error(f"{name} is no regular expression: {failure}") from None
     status, times = params.integer("status"), params.integer("times")
     if status is not None and not 100 <= status <= 599:
         raise with_error("status must be between 100 and 599")
@@ -142,10 +146,9 @@ def _parse(fault_id: int, params: Parameters) -> Fault:
         raise with_error("one of status, drop, delay_s is required")
     if drop == "before" and status is not None:
         raise with_error("drop before and status exclude each other: a cut connection has no status")
-    method = params.optional_text("method")
     return Fault(
         id=fault_id,
-        method=method.upper() if method else None,
+        method=method,
         path=path,
         status=status,
         delay_s=_seconds(params, "delay_s"),

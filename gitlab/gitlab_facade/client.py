@@ -130,8 +130,10 @@ class ClientPool:
 
         Where GitLab wants to be left alone for a moment, that is waited for; for longer, it is told at once.
         """
-        while 0 < self._throttle.remaining_s() <= PATIENCE_S:
-            await asyncio.sleep(self._throttle.remaining_s())
+        remaining = self._throttle.remaining_s()
+        if 0 < remaining <= PATIENCE_S:
+            # A timer may be early by a tick.
+            await asyncio.sleep(remaining + 0.01)
         # With the caller's context: log lines and traces from the thread tell whose work it is.
         return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, self._call, work)
 

@@ -40,6 +40,14 @@ def test_throttling_has_gitlabs_text_and_headers_and_ends_after_its_times(troubl
     assert requests.get(plain, headers={"PRIVATE-TOKEN": troubled.admin_token}, timeout=20).status_code == 200
 
 
+def test_a_method_is_a_pattern_for_the_whole_of_it_in_either_case(troubled: Emulator) -> None:
+    address, headers = f"{troubled.url}/api/v4/version", {"PRIVATE-TOKEN": troubled.admin_token}
+    for method, met in (("get", True), (".*", True), ("POST|GET", True), ("G", False), ("POST", False)):
+        troubled.faults(method=method, path="/version$", status=503, times=1)
+        assert (requests.get(address, headers=headers, timeout=20).status_code == 503) is met, method
+        troubled.clear_faults()
+
+
 def test_the_other_forms_of_429(troubled: Emulator) -> None:
     troubled.faults(path="/a$", status=429, form="endpoint")
     troubled.faults(path="/b$", status=429, form="bare")
@@ -132,6 +140,7 @@ def test_several_faults_are_taken_in_order_and_cleared(troubled: Emulator) -> No
     ("fault", "text"),
     [
         ({"path": "("}, "path is no regular expression"),
+        ({"path": "x", "status": 500, "method": "*"}, "method is no regular expression"),
         ({"path": "x"}, "one of status, drop, delay_s is required"),
         ({"path": "x", "drop": "later"}, "drop must be before or after"),
         ({"path": "x", "status": 7}, "status must be between 100 and 599"),
