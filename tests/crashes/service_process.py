@@ -36,6 +36,8 @@ PACE = EngineSettings(
     renew_every=timedelta(seconds=0.25),
     poll_every=timedelta(seconds=0.1),
     grace=timedelta(seconds=5),
+    # What the player has brought back from the archive stays.
+    retention=Retention(timedelta(days=36_500)),
 )
 LONG_ENDED = SagaId(UUID(int=7))
 _LONG_ENDED = """
