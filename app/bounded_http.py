@@ -5,8 +5,11 @@ good. Bodies have a limit of their own, see `app.web`.
 """
 
 import asyncio
+from typing import cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from app.together import Together
 
 LONGEST_HEAD = 65_536
 """Bytes of request line and headers; what is read at once may pass it, what must be kept may not."""
@@ -29,7 +32,7 @@ class BoundedHttp(HttpToolsProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as Uvicorn has it
         """Wait for the first head."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", Together(transport, self.loop)))
         self._expect_within(HEAD_PATIENCE_S)
 
     def data_received(self, data: bytes) -> None:
@@ -62,6 +65,8 @@ class BoundedHttp(HttpToolsProtocol):
     def handle_websocket_upgrade(self) -> None:
         """From here on the connection is the websocket protocol's."""
         self._expect_nothing()
+        if isinstance(self.transport, Together):
+            self.transport = self.transport.transport
         super().handle_websocket_upgrade()
 
     def connection_lost(self, exc: Exception | None) -> None:
