@@ -446,6 +446,19 @@ class ArchivedSaga(SQLModel, table=True):
     drafts: list[dict[str, Any]] = Field(sa_column=_jsonb(default=None))
 
 
+class ReturnedSaga(SQLModel, table=True):
+    """A saga that came back from the archive, which leaves it alone for a day: whoever asked for it reads on.
+
+    A table of its own, because columns of `saga` are paid for by every step of every saga.
+    """
+
+    __tablename__ = "returned_saga"
+    metadata = metadata
+
+    saga_id: UUID = Field(sa_column=Column(Uuid(), ForeignKey("saga.id", ondelete="CASCADE"), primary_key=True))
+    returned_at: datetime = Field(default=None, sa_column=_timestamp(nullable=False, now=True))
+
+
 class IdempotencyRecord(SQLModel, table=True):
     """A client's key and what it started: kept while the saga lives and 30 days more."""
 

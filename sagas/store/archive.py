@@ -1,8 +1,9 @@
 """The archive: finished sagas out of the way of live ones, each as one row with its journal and drafts as documents.
 
 Documents, because PostgreSQL compresses them and they need one index entry instead of a dozen. Whoever asks for an
-archived saga by its id gets it moved back among the others, so that every way of reading works as it does there; the next
-sweep takes it away again. A saga is in exactly one of both places at any moment: each move is one transaction.
+archived saga by its id gets it moved back among the others, so that every way of reading works as it does there. There it
+stays for a day, since one look takes several statements and a client reads page by page; then a sweep takes it away again.
+A saga is in exactly one of both places at any moment: each move is one transaction.
 
 Its tasks stay where they are: by them an output on a branch is known to be current, however old.
 """
@@ -17,10 +18,15 @@ from sagas.models import Draft, SagaEvent, SagaRow
 from sagas.store.database import Connection
 
 # A key must go on naming its saga: while one is kept, the saga stays. The next statement forgets signals with the row.
+# One that came back is among the oldest: without its day the next batch would take it from under its reader.
 _OLD = """
 SELECT id FROM saga
 WHERE definition_name = $1 AND finished_at < statement_timestamp() - $2::interval
   AND NOT EXISTS (SELECT FROM idempotency_record AS key WHERE key.saga_id = saga.id)
+  AND NOT EXISTS (
+      SELECT FROM returned_saga AS returned
+      WHERE returned.saga_id = saga.id AND returned_at > statement_timestamp() - interval '1 day'
+  )
 ORDER BY finished_at
 LIMIT $3
 """
@@ -53,6 +59,7 @@ _TABLES: tuple[tuple[type[SQLModel], str, str], ...] = (
     (Draft, "draft", "jsonb_populate_recordset(NULL::draft, drafts)"),
 )
 _THERE = "SELECT count(*) FROM saga WHERE id = ANY($1::uuid[])"
+_STAYS = "INSERT INTO returned_saga (saga_id) VALUES ($1)"
 _FORGET = "DELETE FROM archived_saga WHERE id = $1"
 _SOME = "SELECT id FROM archived_saga ORDER BY id LIMIT $1"
 
@@ -98,5 +105,6 @@ async def bring_back(connection: Connection, saga_ids: Iterable[UUID]) -> int:
                     f"FROM archived_saga, {rows} AS was WHERE archived_saga.id = $1",
                     record["id"],
                 )
+        await connection.execute(_STAYS, record["id"])
         await connection.execute(_FORGET, record["id"])
     return int(await connection.fetchval(_THERE, asked))

@@ -38,6 +38,8 @@ async def copy(url: str, number: int, *, status: str, events: int = 100) -> None
     """That many copies of a saga of this status, each with up to so many entries of its journal, and analysed."""
     connection = await asyncpg.connect(plain_url(url))
     try:
+        # Each row comes with what it refers to: looking that up again for ten million of them takes a third of the time.
+        await connection.execute("SET session_replication_role = replica")
         for first in range(1, number + 1, _ROWS_AT_ONCE):
             await connection.execute(_COPY, min(_ROWS_AT_ONCE, number + 1 - first), status, first, events, timeout=600)
         await connection.execute("VACUUM (ANALYZE)", timeout=600)

@@ -154,6 +154,20 @@ async def test_a_saga_that_never_was_is_not_found_in_the_archive_either(world: W
     assert await bring_back(world.database, [SagaId(UUID(int=1))]) == 0
 
 
+async def test_whoever_asked_for_an_archived_saga_can_read_on_for_a_day_however_often_is_swept(world: World) -> None:
+    """A page of its journal after the other: not the first, and then nothing."""
+    saga = await finished(world)
+    await sweep(world.database, AT_ONCE)
+    read = queries(world)
+    assert await read.saga(SagaId(saga.id)) == saga
+    assert (await due(world.database, AT_ONCE))["balance"] == 0
+    assert (await sweep(world.database, AT_ONCE))["balance"] == 0
+    assert [event.version for event in await read.events(SagaId(saga.id), 0, 100)] == list(range(1, saga.version + 1))
+    await world.database.run(lambda c: c.execute("UPDATE returned_saga SET returned_at = now() - interval '25 hours'"))
+    assert (await sweep(world.database, AT_ONCE))["balance"] == 1
+    assert await read.saga(SagaId(saga.id)) == saga, "and back once more"
+
+
 @pytest.mark.parametrize("place", ["database.archive", "database.unarchive"])
 async def test_a_move_whose_commit_lost_its_answer_leaves_the_saga_in_one_place(
     world: World, monkeypatch: pytest.MonkeyPatch, place: str
@@ -181,6 +195,7 @@ async def test_two_sweeps_and_readers_at_once_neither_lose_nor_double_anything(w
     ]
     for _ in range(5):
         await gather_all(work)
+        await world.database.run(lambda c: c.execute("UPDATE returned_saga SET returned_at = '2001-01-01'"))
     await bring_all_back(world.database)
     assert await contents(world) == before
     assert await archived(world) == 0
