@@ -38,9 +38,10 @@ async def sweep(database: Database, retention: Retention) -> Mapping[str, int]:
     for definition in await database.read(archive.definitions):
         moved[definition] = 0
         move = partial(archive.move_away, definition=definition, older_than=retention.after(definition), limit=BATCH)
+        since = archive.BEGINNING
         while True:
             began = time.monotonic()
-            batch = await database.run(move, point="archive")
+            batch, since = await database.run(partial(move, since=since), point="archive")
             moved[definition] += batch
             if batch < BATCH:
                 break

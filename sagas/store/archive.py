@@ -9,7 +9,8 @@ Its tasks stay where they are: by them an output on a branch is known to be curr
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlmodel import SQLModel
@@ -20,15 +21,15 @@ from sagas.store.database import Connection
 # A key must go on naming its saga: while one is kept, the saga stays. The next statement forgets signals with the row.
 # One that came back is among the oldest: without its day the next batch would take it from under its reader.
 _OLD = """
-SELECT id FROM saga
-WHERE definition_name = $1 AND finished_at < statement_timestamp() - $2::interval
+SELECT id, finished_at FROM saga
+WHERE definition_name = $1 AND finished_at < statement_timestamp() - $2::interval AND finished_at >= $3
   AND NOT EXISTS (SELECT FROM idempotency_record AS key WHERE key.saga_id = saga.id)
   AND NOT EXISTS (
       SELECT FROM returned_saga AS returned
       WHERE returned.saga_id = saga.id AND returned_at > statement_timestamp() - interval '1 day'
   )
 ORDER BY finished_at
-LIMIT $3
+LIMIT $4
 """
 MOVE_AWAY = f"""
 WITH old AS ({_OLD} FOR UPDATE SKIP LOCKED), kept AS (
@@ -41,9 +42,9 @@ WITH old AS ({_OLD} FOR UPDATE SKIP LOCKED), kept AS (
          FROM draft WHERE draft.saga_id = saga.id)
     FROM old JOIN saga ON saga.id = old.id
 ), gone AS (DELETE FROM saga USING old WHERE saga.id = old.id)
-SELECT count(*) FROM old
+SELECT count(*) AS moved, max(finished_at) AS newest FROM old
 """
-_COUNT = f"SELECT count(*) FROM ({_OLD.replace('LIMIT $3', '')}) AS old"
+_COUNT = f"SELECT count(*) FROM ({_OLD.replace('LIMIT $4', '')}) AS old"
 _DEFINITIONS = "SELECT DISTINCT name FROM saga_definition ORDER BY name"
 # In the order of the ids, like every statement over many sagas, so that no two of them can deadlock.
 _HELD = """
@@ -64,22 +65,40 @@ _FORGET = "DELETE FROM archived_saga WHERE id = $1"
 _SOME = "SELECT id FROM archived_saga ORDER BY id LIMIT $1"
 
 
+BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
+"""Before any saga."""
+
+
+class Moved(NamedTuple):
+    """What one `move_away` did."""
+
+    sagas: int
+    newest: datetime
+    """When the last of them finished: where the next goes on."""
+
+
 async def definitions(connection: Connection) -> Sequence[str]:
     """The names of all definitions that ever were."""
     return [record["name"] for record in await connection.fetch(_DEFINITIONS)]
 
 
-async def move_away(connection: Connection, definition: str, *, older_than: timedelta, limit: int) -> int:
-    """Archive up to `limit` sagas of the definition that finished longer ago than that; returns how many.
+async def move_away(
+    connection: Connection, definition: str, *, older_than: timedelta, since: datetime, limit: int
+) -> Moved:
+    """Archive up to `limit` sagas of the definition that finished longer ago than that, and not before `since`.
 
+    Who goes on where the last batch ended need not walk the index over what that left there: entries of its rows, which stay
+    as long as anybody holds an older snapshot, and sagas that have to stay.
     Rows that somebody else holds are left for the next time: nobody waits for this, and two at once share the work.
     """
-    return int(await connection.fetchval(MOVE_AWAY, definition, older_than, limit))
+    record = await connection.fetchrow(MOVE_AWAY, definition, older_than, since, limit)
+    assert record is not None, "an aggregate has a row"
+    return Moved(record["moved"], record["newest"] or since)
 
 
 async def count(connection: Connection, definition: str, *, older_than: timedelta) -> int:
     """How many `move_away` would archive."""
-    return int(await connection.fetchval(_COUNT, definition, older_than))
+    return int(await connection.fetchval(_COUNT, definition, older_than, BEGINNING))
 
 
 async def some(connection: Connection, limit: int) -> Sequence[UUID]:

@@ -13,6 +13,7 @@ _OWN = {
     # The watcher's looks come over the next hours instead of all at once: they are not what is measured.
     "look_at": "template.look_at + interval '1 hour' + n * interval '10 ms'",
     "created_at": "template.created_at - n * interval '1 second'",
+    "finished_at": "template.finished_at - n * interval '1 second'",
 }
 _COPY = f"""
 WITH template AS MATERIALIZED (SELECT * FROM saga WHERE status = $2 LIMIT 1),
