@@ -19,7 +19,7 @@ from tests.world import COLLEAGUE
 JOURNAL = """query ($id: ID!, $after: String) { saga(id: $id) {
   events(first: 5, after: $after) { totalCount pageInfo { hasNextPage endCursor } edges { node { id version type data } } } } }"""
 NODE = """query ($id: ID!) { node(id: $id) { id ... on Saga { status version }
-  ... on SagaEvent { version type } ... on CalculationTask { status branch } } }"""
+  ... on SagaEvent { version type } ... on CalculationTask { branch commitHash } } }"""
 LIST = "{ sagas(first: 10) { totalCount edges { node { id } } } }"
 CANCEL = """mutation ($id: ID!) { cancelSaga(input: {sagaId: $id, idempotencyKey: "late"}) {
   saga { status } userErrors { code } } }"""
