@@ -48,6 +48,10 @@ class EngineSettings:
     renew_every: timedelta = timedelta(seconds=2)
     poll_every: timedelta = timedelta(seconds=1)
     """The safety net only: commands, signals and announcements wake the engine at once."""
+    lately: timedelta = timedelta(minutes=1)
+    """A poll looks for what became due within this time, as long as it leaves nothing behind."""
+    poll_all_every: timedelta = timedelta(minutes=3)
+    """And for whatever is due: what somebody else's lock has hidden for longer than that."""
     concurrency: int = 64
     """Steps under way at once."""
     looks_at_once: int = 8
@@ -98,6 +102,8 @@ class Engine:
         dead entries it may be. Those of which nobody told are found by the next poll."""
         self._look_for_any = True
         self._next_poll = 0.0
+        self._next_whole_poll = 0.0
+        """Also at once where a poll may have left something behind."""
 
     def kick(self, sagas: Iterable[SagaId] = ()) -> None:
         """There is something to do now; with these sagas, where they are known."""
@@ -154,16 +160,25 @@ class Engine:
     async def _claim(self, limit: int) -> list[Saga]:
         began = asyncio.get_running_loop().time()
         any_due = self._look_for_any or began >= self._next_poll
+        late = began - self._next_poll > self._settings.lately.total_seconds() / 2
+        whole = self._look_for_any or late or began >= self._next_whole_poll
         named = None if any_due else [self._named.pop() for _ in range(min(limit, len(self._named)))]
         self._look_for_any = False
         try:
-            taking = claims.Claim(limit=limit, lease=self._settings.lease, among=named)
+            within = claims.EVER if whole else self._settings.lately
+            taking = claims.Claim(limit=limit, lease=self._settings.lease, among=named, due_within=within)
             claimed = await self._tools.database.run(taking, point="claim", single=True)
         except RetryableError:
             logger.warning("the database does not answer; claiming again in a moment")
+            self._next_whole_poll = began
         except Exception:
             logger.exception("claiming broke; claiming again in a moment")
+            self._next_whole_poll = began
         else:
+            if any_due and len(claimed) >= limit:
+                self._next_whole_poll = began
+            elif any_due and whole:
+                self._next_whole_poll = began + self._settings.poll_all_every.total_seconds()
             if claimed and claimed[0].due_at is not None:
                 # Their leases began at the database's time.
                 self._clock.heard(claimed[0].due_at - self._settings.lease)

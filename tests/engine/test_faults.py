@@ -2,8 +2,10 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
 from sagas.engine import EngineSettings
@@ -259,3 +261,22 @@ async def test_an_engine_stops_however_the_news_come_together_with_its_end(world
         engine.stop()
         engine.kick_all()
         await asyncio.wait_for(running, 10)
+
+
+async def test_a_saga_that_a_lock_hid_for_longer_than_polls_look_back_is_found_all_the_same(
+    world: World, database_url: str
+) -> None:
+    saga = await world.start()
+    holder = await asyncpg.connect(database_url.replace("+asyncpg", ""))
+    lock = holder.transaction()
+    await lock.start()
+    await holder.execute("SELECT FROM saga WHERE id = $1 FOR UPDATE", saga.id)
+    blinkered = replace(FAST, lately=timedelta(microseconds=1), poll_all_every=timedelta(milliseconds=200))
+    async with world.running(blinkered):
+        # The engine has looked at everything once this other saga, begun later, is on its way.
+        world.forge.add_branch(world.project, "issue/2-test")
+        other = await world.start("issue/2-test")
+        await world.reaches(other.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+        await lock.rollback()
+        await world.reaches(saga.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+    await holder.close()

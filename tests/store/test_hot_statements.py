@@ -11,7 +11,7 @@ import asyncpg
 import pytest
 
 from sagas.store.archive import BEGINNING, MOVE_AWAY
-from sagas.store.claims import CLAIM, CLAIM_NAMED
+from sagas.store.claims import CLAIM, CLAIM_NAMED, EVER
 from sagas.store.feed import FEED
 from sagas.store.standing import DUE, LIVE, OUTBOX
 from sagas.store.stuck import COUNTS, STUCK
@@ -60,7 +60,7 @@ async def plan(connection: asyncpg.Connection, statement: str, *arguments: objec
 
 
 async def test_a_claim_reads_the_partial_index_of_due_sagas_and_never_the_table(crowded: asyncpg.Connection) -> None:
-    nodes = await plan(crowded, CLAIM, 32, timedelta(seconds=6), uuid4())
+    nodes = await plan(crowded, CLAIM, 32, timedelta(seconds=6), uuid4(), EVER)
     assert any(node.get("Index Name") == "ix_saga_due" for node in nodes)
     assert not [node for node in nodes if node["Node Type"] in {"Seq Scan", "Sort"}]
 
@@ -151,12 +151,22 @@ async def test_parked_sagas_are_in_no_index_that_a_claim_walks(crowded: asyncpg.
     assert entries == 40
 
 
+async def test_a_look_for_what_became_due_lately_passes_older_entries_by(crowded: asyncpg.Connection) -> None:
+    """Such as those of rows that were due once, which stay in the index while anybody holds an older snapshot."""
+    await crowded.execute("UPDATE saga SET due_at = now() - interval '2 hours' WHERE due_at IS NOT NULL")
+    assert await crowded.fetch(CLAIM, 50, timedelta(seconds=60), uuid4(), timedelta(hours=1)) == []
+    nodes = await plan(crowded, CLAIM, 50, timedelta(seconds=60), uuid4(), timedelta(hours=1))
+    (walk,) = [node for node in nodes if node.get("Index Name") == "ix_saga_due"]
+    assert walk["Index Cond"].count("due_at") == 2, "both ends are the index's to find"
+    assert len(await crowded.fetch(CLAIM, 50, timedelta(seconds=60), uuid4(), EVER)) == 40
+
+
 async def test_claims_of_two_engines_never_overlap(crowded: asyncpg.Connection, any_database_url: str) -> None:
     other = await asyncpg.connect(any_database_url)
     try:
         batches = await asyncio.gather(
-            crowded.fetch(CLAIM, 25, timedelta(seconds=60), uuid4()),
-            other.fetch(CLAIM, 25, timedelta(seconds=60), uuid4()),
+            crowded.fetch(CLAIM, 25, timedelta(seconds=60), uuid4(), EVER),
+            other.fetch(CLAIM, 25, timedelta(seconds=60), uuid4(), EVER),
         )
     finally:
         await other.close()
