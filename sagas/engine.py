@@ -103,7 +103,7 @@ class Engine:
         self._look_for_any = True
         self._next_poll = 0.0
         self._next_whole_poll = 0.0
-        """Also at once where a poll may have left something behind."""
+        """Sooner where a poll may have left something behind."""
 
     def kick(self, sagas: Iterable[SagaId] = ()) -> None:
         """There is something to do now; with these sagas, where they are known."""
@@ -176,7 +176,9 @@ class Engine:
             self._next_whole_poll = began
         else:
             if any_due and len(claimed) >= limit:
-                self._next_whole_poll = began
+                # A whole one leaves old ones for the next; what another leaves is still seen for a while.
+                soon = began + self._settings.lately.total_seconds() / 2
+                self._next_whole_poll = began if whole else min(self._next_whole_poll, soon)
             elif any_due and whole:
                 self._next_whole_poll = began + self._settings.poll_all_every.total_seconds()
             if claimed and claimed[0].due_at is not None:
