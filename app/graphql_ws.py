@@ -206,6 +206,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             position = asked.after_version + 1
             prefix = f'{{"id":{json.dumps(operation.id)},"type":"next","payload":'
             told = stream.payloads(position, partial(still_readable, context, stream.project))
+            send = websocket.sender().send
             try:
                 await charge(context)
                 async with context.backend.seats.held(context.viewer), aclosing(told):
@@ -215,7 +216,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
                         if not isinstance(payload, str):
                             await operation.send_initial_errors(list(payload))
                             return True
-                        await websocket.send_text(f"{prefix}{payload}}}")
+                        await send(f"{prefix}{payload}}}")
                         position += 1
             except GraphQLError as refusal:
                 await operation.send_initial_errors([public_error(refusal, context.language)])

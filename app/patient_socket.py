@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from strawberry.asgi import ASGIWebSocketAdapter
@@ -11,6 +11,7 @@ from strawberry.http.async_base_view import AsyncBaseHTTPView
 from strawberry.http.exceptions import WebSocketDisconnected
 
 SEND_TIMEOUT_S = 5.0
+"""After which a send is given up at the latest; after half of it at the earliest."""
 LONGEST_REASON = 123
 """Bytes: a websocket's close frame has no room for more."""
 
@@ -23,22 +24,16 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
     ) -> None:
         super().__init__(view, request, response)
         self._stuck = asyncio.Event()
-        self._clock = _SendClock()
+        self._watch = _SendWatch()
 
     async def send_json(self, message: Mapping[str, object]) -> None:
         """Send, or give the whole connection up."""
         text = self.view.encode_json(message)
-        await self.send_text(text if isinstance(text, str) else text.decode())
+        await self.sender().send(text if isinstance(text, str) else text.decode())
 
-    async def send_text(self, text: str) -> None:
-        """Like `send_json`, for a message that is text already."""
-        try:
-            with self._clock:
-                await self.ws.send_text(text)
-        except (WebSocketDisconnect, TimeoutError, RuntimeError, OSError) as failure:
-            # RuntimeError: the server's word for a socket that was closed in the meantime.
-            self._stuck.set()
-            raise WebSocketDisconnected from failure
+    def sender(self) -> "Sender":
+        """For messages of the current task that are text already."""
+        return Sender(self.ws, self._watch, self._stuck)
 
     async def iter_json(self, *, ignore_parsing_errors: bool = False) -> AsyncGenerator[object, None]:
         """The messages, until either side is gone."""
@@ -69,41 +64,72 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
                 await super().close(code, fitting)
 
 
-class _SendClock:
-    """`asyncio.timeout` for sends, with one timer for all of a connection's: nearly all of them end at once."""
+class Sender:
+    """What one task sends over a connection. Nearly every send ends at once, so there is little that each may cost."""
+
+    def __init__(self, socket: WebSocket, watch: "_SendWatch", stuck: asyncio.Event) -> None:
+        self._socket = socket
+        self._watch = watch
+        self._stuck = stuck
+        self.task = _current_task()
+        self.number = 0
+        self.seen = 0
+        """The number of the send that was under way at the last look."""
+        self.late = False
+
+    async def send(self, text: str) -> None:
+        """Send, or give the whole connection up."""
+        self.number += 1
+        self._watch.begin(self)
+        try:
+            await self._socket.send_text(text)
+        except asyncio.CancelledError as ended:
+            # Someone else's cancellation that came meanwhile still stands.
+            if not self.late or self.task.uncancel() > 0:
+                raise
+            self._give_up(ended)
+        except (WebSocketDisconnect, RuntimeError, OSError) as failure:
+            # RuntimeError: the server's word for a socket that was closed in the meantime.
+            self._give_up(failure)
+        finally:
+            self._watch.end(self)
+
+    def interrupt(self) -> None:
+        """End the send under way; with it the connection, also where it ends by itself at this very moment."""
+        self.late = True
+        self._stuck.set()
+        self.task.cancel()
+
+    def _give_up(self, failure: BaseException) -> NoReturn:
+        self._stuck.set()
+        raise WebSocketDisconnected from failure
+
+
+class _SendWatch:
+    """Looks after the sends of a connection with one timer: what is still under way at a second look is late."""
 
     def __init__(self) -> None:
-        self._since: dict[asyncio.Task[Any], float] = {}
-        self._late: set[asyncio.Task[Any]] = set()
+        self._sending: set[Sender] = set()
         self._timer: asyncio.TimerHandle | None = None
 
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._since[_current_task()] = loop.time()
+    def begin(self, sender: Sender) -> None:
+        self._sending.add(sender)
         if self._timer is None:
-            self._timer = loop.call_later(SEND_TIMEOUT_S, self._look)
+            self._timer = asyncio.get_running_loop().call_later(SEND_TIMEOUT_S / 2, self._look)
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
-        task = _current_task()
-        del self._since[task]
-        if task in self._late:
-            self._late.discard(task)
-            # Someone else's cancellation that came meanwhile still stands.
-            if task.uncancel() == 0 and kind is asyncio.CancelledError:
-                raise TimeoutError from error
+    def end(self, sender: Sender) -> None:
+        self._sending.discard(sender)
 
     def _look(self) -> None:
         self._timer = None
-        if not self._since:
+        if not self._sending:
             return
-        loop = asyncio.get_running_loop()
-        for task, since in self._since.items():
-            if loop.time() - since >= SEND_TIMEOUT_S and task not in self._late:
-                self._late.add(task)
-                task.cancel()
-        oldest = min((since for task, since in self._since.items() if task not in self._late), default=None)
-        if oldest is not None:
-            self._timer = loop.call_at(oldest + SEND_TIMEOUT_S, self._look)
+        for sender in self._sending:
+            if sender.seen != sender.number:
+                sender.seen = sender.number
+            elif not sender.late:
+                sender.interrupt()
+        self._timer = asyncio.get_running_loop().call_later(SEND_TIMEOUT_S / 2, self._look)
 
 
 def _current_task() -> "asyncio.Task[Any]":

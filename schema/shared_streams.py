@@ -5,6 +5,7 @@ payloads as text; each subscriber reads on from its own place, after its own acc
 """
 
 import asyncio
+import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -25,6 +26,10 @@ from schema.sharing import Shareable
 KEPT_EVENTS = 512
 HEAD_START = 32
 """Versions by which a stream begins before its first subscriber's place, for those who come back a little earlier."""
+
+
+CHECKED_S = 1.0
+"""How long a reader may read on in what came at once until his access is looked at anew."""
 
 
 class FellBehindError(Exception):
@@ -69,10 +74,13 @@ class SharedStream:
 
         Raises FellBehindError with the position that is not kept any more.
         """
+        clock, checked = asyncio.get_running_loop().time, -math.inf
         while True:
             while position < self._next:
-                # Before each: a slow reader may lose access while he still reads what is kept.
-                await check()
+                # Of what came at once each second: a slow reader may lose access while he still reads what is kept.
+                if clock() - checked > CHECKED_S:
+                    await check()
+                    checked = clock()
                 if self._conflated:
                     position = self._next - 1
                 elif position < self._first:
@@ -82,6 +90,7 @@ class SharedStream:
             if self._ended:
                 break
             await self._news.wait()
+            checked = -math.inf
             if position == self._next:
                 await check()
         if self._failure is not None:
