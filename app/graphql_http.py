@@ -129,7 +129,7 @@ class Router(GraphQLRouter[RequestContext, None]):
         try:
             response = await super().run(request, *args, **kwargs)
         except HTTPException as refused:
-            return _refusal(request, refused)
+            return refusal(request, refused)
         except StarletteHTTPException as refused:
             if refused.status_code != 413:
                 raise
@@ -297,7 +297,8 @@ def _content_type(request: AsyncHTTPRequestAdapter) -> str:
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
-def _refusal(request: Request, refused: HTTPException) -> Response:
+def refusal(request: Request, refused: HTTPException) -> Response:
+    """The answer to a request that GraphQL over HTTP does not know."""
     allow = "POST" if request.method == "GET" else "GET, POST"
     headers = {"Allow": allow} if refused.status_code == 405 else {}
     return _answer(request, refused.status_code, api_error(BAD_USER_INPUT, refused.reason), headers)

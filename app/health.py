@@ -13,7 +13,6 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from app.cache import AnswerCache
-from app.migrate import current_revision, is_behind, newest_revision
 from app.services import Services
 
 TIMEOUT_S = 3.0
@@ -68,6 +67,9 @@ async def _within(check: Check) -> str | None:
 
 
 async def _migrated(engine: AsyncEngine) -> str | None:
+    # Alembic takes a sixth of a second to load, by which every start would be later.
+    from app.migrate import current_revision, is_behind, newest_revision  # noqa: PLC0415 - as just said
+
     found = await current_revision(engine)
     if not is_behind(found):
         return None

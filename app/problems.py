@@ -69,7 +69,10 @@ async def http_problem(_request: Request, error: Exception) -> Response:
     """What the framework itself refuses, such as an unknown path or a body that is not UTF-8."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    return problem(status.name, str(error.detail), status=status)
+    answer = problem(status.name, str(error.detail), status=status)
+    # Of a method that is not allowed it says which are.
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 async def invalid_request(_request: Request, error: Exception) -> Response:

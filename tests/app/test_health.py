@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from app import explorer, health
+from app import explorer, health, migrate
 from sagas.errors import RetryableError
 from sagas.store.database import Database
 from tests.app.api import AnsweringForge, AnsweringPublisher, Api
@@ -36,7 +36,7 @@ async def test_without_the_database_requests_cannot_be_served(api: Api, monkeypa
     async def away(_: object) -> None:
         raise ConnectionRefusedError("refused")
 
-    monkeypatch.setattr(health, "current_revision", away)
+    monkeypatch.setattr(migrate, "current_revision", away)
     response = await api.http.get("/readyz")
     assert (response.status_code, response.json()["down"]) == (503, ["database"])
     assert (await api.http.get("/healthz")).status_code == 200, "the process is alive all the same"
@@ -58,7 +58,7 @@ async def test_during_an_upgrade_processes_of_the_old_release_stay_ready(
     async def newer(_: object) -> str:
         return "0999"
 
-    monkeypatch.setattr(health, "current_revision", newer)
+    monkeypatch.setattr(migrate, "current_revision", newer)
     response = await api.http.get("/readyz")
     assert (response.status_code, response.json()["dependencies"]["database"]) == (200, {"ok": True})
 

@@ -14,11 +14,12 @@ from app import server as server_module
 from sagas.models import SagaStatus
 from sagas.ports import AccessLevel
 from schema import subscriptions
-from tests.app.api import Api, limit, saga_id
+from schema.trusted import TrustedDocuments, manifest
+from tests.app.api import Api, limit, saga_id, serving
 from tests.app.listening import Listener, listening
 from tests.app.test_subscriptions import EVENTS, UPDATED
 from tests.support import eventually
-from tests.world import COLLEAGUE
+from tests.world import COLLEAGUE, World
 
 SSE, MULTIPART = "text/event-stream", "multipart/mixed;boundary=graphql;subscriptionSpec=1.0,application/json"
 every_transport = pytest.mark.parametrize("accept", [SSE, MULTIPART], ids=["events", "multipart"])
@@ -213,3 +214,31 @@ async def test_a_server_that_stops_breaks_its_streams_off_so_that_clients_come_a
         with pytest.raises(httpx.TransportError):
             rest.extend([result async for result in told])
         assert "complete" not in rest
+
+
+@every_transport
+async def test_in_strict_mode_a_stream_runs_trusted_documents_alone(world: World, accept: str) -> None:
+    trusted = TrustedDocuments(manifest([EVENTS]), strict=True)
+    async with serving(world, engine=False, trusted=trusted) as strict, listening(strict.app) as made:
+        saga = await world.start()
+        async with stream(made, accept, EVENTS, saga=saga_id(saga)) as response:
+            assert (await anext(results(response)))["data"]["sagaEvents"]["version"] == 1
+        async with stream(made, accept, UPDATED, saga=saga_id(saga)) as response:
+            refused = (
+                json.loads(await response.aread()) if response.status_code != 200 else await anext(results(response))
+            )
+        assert [error["extensions"]["code"] for error in refused["errors"]] == ["DOCUMENT_NOT_TRUSTED"]
+        assert "data" not in refused or refused["data"] is None
+
+
+async def test_a_client_that_asks_for_a_single_connection_is_told_that_each_operation_has_its_own(
+    api: Api, server: Listener
+) -> None:
+    """graphql-sse lets a server do without its single connection mode; the reservation of a stream is a PUT."""
+    async with httpx.AsyncClient(trust_env=False) as http:
+        url, headers = f"http://127.0.0.1:{server.port}/graphql", {"Authorization": "Bearer irina"}
+        answer = await http.put(url, headers=headers)
+    assert answer.status_code == 405
+    assert answer.headers["allow"] == "GET, POST"
+    (error,) = answer.json()["errors"]
+    assert error["extensions"]["code"] == "BAD_USER_INPUT"
