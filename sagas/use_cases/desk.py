@@ -168,7 +168,6 @@ class Desk:
             saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
         if saga is None:
             raise not_found(("sagaId",))
-        self._keep_in_mind(saga)
         await self.may_write(user, ProjectId(saga.project_id), "sagaId", sees_code=True)
         return saga
 
@@ -176,17 +175,16 @@ class Desk:
         """What of the saga never changes, for a user who may write to its project; read once in a process."""
         known = self._lasting.get(saga_id)
         if known is None:
-            await self.saga(user, saga_id)
-            return self._lasting[saga_id]
+            return self._keep_in_mind(await self.saga(user, saga_id))
         await self.may_write(user, known.project_id, "sagaId", sees_code=True)
         return known
 
-    def _keep_in_mind(self, saga: Saga) -> None:
+    def _keep_in_mind(self, saga: Saga) -> Lasting:
         if len(self._lasting) >= _KEPT_IN_MIND:
             self._lasting.clear()
-        self._lasting[SagaId(saga.id)] = Lasting(
-            ProjectId(saga.project_id), saga.definition_name, saga.definition_version
-        )
+        lasting = Lasting(ProjectId(saga.project_id), saga.definition_name, saga.definition_version)
+        self._lasting[SagaId(saga.id)] = lasting
+        return lasting
 
     async def repeated(self, request: Request, project: int) -> Answer | None:
         """The answer that the request's key stands for already; `project` is the one that the request is about.
