@@ -49,9 +49,9 @@ class EngineSettings:
     poll_every: timedelta = timedelta(seconds=1)
     """The safety net only: commands, signals and announcements wake the engine at once."""
     lately: timedelta = timedelta(minutes=1)
-    """A poll looks for what became due within this time, as long as it leaves nothing behind."""
+    """A poll looks for what became due within this time."""
     poll_all_every: timedelta = timedelta(minutes=3)
-    """And for whatever is due: what somebody else's lock has hidden for longer than that."""
+    """Beside it is looked for whatever is due: what somebody else's lock has hidden for longer than that."""
     concurrency: int = 64
     """Steps under way at once."""
     looks_at_once: int = 8
@@ -102,8 +102,8 @@ class Engine:
         dead entries it may be. Those of which nobody told are found by the next poll."""
         self._look_for_any = True
         self._next_poll = 0.0
-        self._next_whole_poll = 0.0
-        """Sooner where a poll may have left something behind."""
+        self._behind = asyncio.Event()
+        """Set where something may be due for longer than a poll looks back."""
 
     def kick(self, sagas: Iterable[SagaId] = ()) -> None:
         """There is something to do now; with these sagas, where they are known."""
@@ -123,12 +123,17 @@ class Engine:
         if self._feed is not None:
             works.append(partial(self._follow, self._feed))
         helpers = [asyncio.create_task(_kept_up(work)) for work in works]
+        self._behind.set()
+        claiming_old = asyncio.create_task(self._claim_old())
         try:
             await self._claim_loop()
         finally:
             self._stopping.set()
+            self._behind.set()
             for helper in helpers[1:]:
                 helper.cancel()
+            # Not cut off: what it is claiming has to be handed over too.
+            await claiming_old
             await self._hand_over()
             helpers[0].cancel()
             await self._recorder.aclose()
@@ -160,34 +165,57 @@ class Engine:
     async def _claim(self, limit: int) -> list[Saga]:
         began = asyncio.get_running_loop().time()
         any_due = self._look_for_any or began >= self._next_poll
-        late = began - self._next_poll > self._settings.lately.total_seconds() / 2
-        whole = self._look_for_any or late or began >= self._next_whole_poll
         named = None if any_due else [self._named.pop() for _ in range(min(limit, len(self._named)))]
         self._look_for_any = False
+        if any_due:
+            if began - self._next_poll > self._settings.lately.total_seconds() / 2:
+                self._behind.set()
+            self._next_poll = began + self._settings.poll_every.total_seconds()
+        claimed = await self._take(limit, among=named, due_within=self._settings.lately)
+        if any_due and len(claimed) >= limit:
+            # It takes those that wait longest, of which others may be left.
+            self._behind.set()
+        return claimed
+
+    async def _claim_old(self) -> None:
+        """Beside the loop, whatever is due: at the start, where something may be behind, and now and then.
+
+        Where somebody holds an old snapshot, such a look may read dead entries for a second, which nobody else must wait for.
+        """
+        pause = self._settings.poll_every.total_seconds()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_all_every.total_seconds()):
+                    await self._behind.wait()
+            if self._stopping.is_set():
+                return
+            self._behind.clear()
+            free = self._settings.concurrency - len(self._driving)
+            claimed = await self._take(free, due_within=claims.EVER) if free > 0 else []
+            for saga in claimed:
+                self._start(saga)
+            if len(claimed) >= free:
+                self._behind.set()
+            if self._behind.is_set():
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._stopping.wait()
+
+    async def _take(self, limit: int, *, among: list[SagaId] | None = None, due_within: timedelta) -> list[Saga]:
         try:
-            within = claims.EVER if whole else self._settings.lately
-            taking = claims.Claim(limit=limit, lease=self._settings.lease, among=named, due_within=within)
+            taking = claims.Claim(limit=limit, lease=self._settings.lease, among=among, due_within=due_within)
             claimed = await self._tools.database.run(taking, point="claim", single=True)
         except RetryableError:
             logger.warning("the database does not answer; claiming again in a moment")
-            self._next_whole_poll = began
+            self._behind.set()
         except Exception:
             logger.exception("claiming broke; claiming again in a moment")
-            self._next_whole_poll = began
+            self._behind.set()
         else:
-            if any_due and len(claimed) >= limit:
-                # A whole one leaves old ones for the next; what another leaves is still seen for a while.
-                soon = began + self._settings.lately.total_seconds() / 2
-                self._next_whole_poll = began if whole else min(self._next_whole_poll, soon)
-            elif any_due and whole:
-                self._next_whole_poll = began + self._settings.poll_all_every.total_seconds()
             if claimed and claimed[0].due_at is not None:
                 # Their leases began at the database's time.
                 self._clock.heard(claimed[0].due_at - self._settings.lease)
             return claimed
-        finally:
-            if any_due:
-                self._next_poll = began + self._settings.poll_every.total_seconds()
         return []
 
     def _start(self, saga: Saga) -> None:
