@@ -11,10 +11,11 @@ import pytest
 from sagas.engine import EngineSettings
 from sagas.errors import RetryableError, TerminalError, UnknownOutcomeError
 from sagas.ids import LeaseToken, SagaId
-from sagas.models import EventType, SagaStatus, SignalKind
+from sagas.models import EventType, Saga, SagaStatus, SignalKind
 from sagas.ports import TaskMessage
 from sagas.store import claims, inbox
 from sagas.store.claims import Held
+from sagas.store.database import Connection
 from tests.support import eventually
 from tests.world import ENGINEER, FAST, World
 
@@ -280,3 +281,25 @@ async def test_a_saga_that_a_lock_hid_for_longer_than_polls_look_back_is_found_a
         await lock.rollback()
         await world.reaches(saga.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
     await holder.close()
+
+
+async def test_a_look_at_whatever_is_due_may_take_long_and_holds_nobody_up(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an old snapshot keeps dead entries it reads for a second, first of all when an engine starts."""
+    take, may_end = claims.Claim.__call__, asyncio.Event()
+    waiting = 0
+
+    async def slowly(self: claims.Claim, connection: Connection) -> list[Saga]:
+        nonlocal waiting
+        if self._due_within == claims.EVER:
+            waiting += 1
+            await may_end.wait()
+        return await take(self, connection)
+
+    monkeypatch.setattr(claims.Claim, "__call__", slowly)
+    async with world.running():
+        saga = await world.start()
+        await world.reaches(saga.id, "AWAIT_USER_CONDENSER_INPUT", SagaStatus.AWAITING_INPUT)
+        assert waiting == 1
+        may_end.set()
