@@ -7,7 +7,7 @@ the database, so an engine may be killed at any instruction.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -151,8 +151,7 @@ class Engine:
             self._news.clear()
             free = self._settings.concurrency - len(self._driving)
             claimed = await self._claim(free) if free > 0 else []
-            for saga in claimed:
-                self._start(saga)
+            await self._begin(claimed)
             # There may be more, for which a step must end first.
             self._full = len(claimed) >= free or bool(self._named)
             if self._full and len(self._driving) < self._settings.concurrency:
@@ -192,8 +191,7 @@ class Engine:
             self._behind.clear()
             free = self._settings.concurrency - len(self._driving)
             claimed = await self._take(free, due_within=claims.EVER) if free > 0 else []
-            for saga in claimed:
-                self._start(saga)
+            await self._begin(claimed)
             if len(claimed) >= free:
                 self._behind.set()
             if self._behind.is_set():
@@ -218,13 +216,16 @@ class Engine:
             return claimed
         return []
 
-    def _start(self, saga: Saga) -> None:
-        if saga.lease_token is None:
-            raise AssertionError("a claimed saga carries its lease")
-        held = Held(SagaId(saga.id), LeaseToken(saga.lease_token))
-        task = asyncio.create_task(self._drive(saga, held))
-        self._driving[task] = held
-        task.add_done_callback(self._ended)
+    async def _begin(self, claimed: Sequence[Saga]) -> None:
+        if self._stopping.is_set():
+            # Among them may be what this very stop has just handed over.
+            await self._release([_held(saga) for saga in claimed])
+            return
+        for saga in claimed:
+            held = _held(saga)
+            task = asyncio.create_task(self._drive(saga, held))
+            self._driving[task] = held
+            task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._driving.pop(task, None)
@@ -336,6 +337,12 @@ class Engine:
             while True:
                 self.kick(await watch.changed() or ())
                 self._watcher.kick()
+
+
+def _held(saga: Saga) -> Held:
+    if saga.lease_token is None:
+        raise AssertionError("a claimed saga carries its lease")
+    return Held(SagaId(saga.id), LeaseToken(saga.lease_token))
 
 
 async def _kept_up(work: Callable[[], Awaitable[None]]) -> None:
