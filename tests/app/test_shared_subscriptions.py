@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import pytest
 from graphql import GraphQLInterfaceType, GraphQLObjectType, get_named_type
@@ -220,3 +220,25 @@ async def test_whoever_joins_while_the_last_reader_leaves_is_told_all_the_same(
         assert (await joining.next())["sagaUpdated"]["state"] == FORM
         await api.world.give(saga.id, "condenser")
         assert (await joining.next())["sagaUpdated"]["state"] != FORM, "he hears of changes"
+
+
+@pytest.mark.parametrize(("checked_s", "told"), [(3600.0, 4), (-1.0, 2)])
+async def test_a_slow_reader_who_loses_access_reads_no_further_in_what_came_at_once(
+    monkeypatch: pytest.MonkeyPatch, checked_s: float, told: int
+) -> None:
+    """His access holds for a second; where that is over he is looked at again before the next of them."""
+    monkeypatch.setattr(shared_streams, "CHECKED_S", checked_s)
+    stream, allowed, read = SharedStream(ProjectId(1), first=1, known=0, conflated=False), True, []
+
+    async def check() -> None:
+        if not allowed:
+            raise PermissionError
+
+    for number in range(1, 5):
+        stream.add(str(number))
+    stream.end()
+    with suppress(PermissionError):
+        async for payload in stream.payloads(1, check):
+            read.append(payload)
+            allowed = len(read) < 2
+    assert len(read) == told

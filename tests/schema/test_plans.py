@@ -287,5 +287,5 @@ def test_plain_fields_are_worked_out_once_and_kept_for_few_documents(monkeypatch
 def test_the_plain_fields_of_sagas_are_planned() -> None:
     """Or the plans would be worth nothing: a resolver that asks for `info` or must be awaited is not plain."""
     saga = graphql_schema.type_map["Saga"]
-    plain = {name for name, definition in saga.fields.items() if plans._getter(definition)}  # type: ignore[attr-defined]
+    plain = {name for name, definition in saga.fields.items() if plans._getter(definition)}  # type: ignore[attr-defined]  # an object type, which has fields
     assert plain >= {"id", "status", "state", "nextStep", "waitingFor", "progress", "steps", "startedBy", "error"}
