@@ -1,7 +1,7 @@
 """Uvicorn's HTTP protocol with an end to patience: it takes heads of any length, and waits for them for ever.
 
-One connection could fill the memory with headers, and a few hundred that never finish a request would hold theirs for
-good. Bodies have a limit of their own, see `app.web`.
+One connection could fill the memory with headers, or with the fields that may follow a body, and a few hundred that
+never finish a request would hold theirs for good. Bodies have a limit of their own, see `app.web`.
 """
 
 import asyncio
@@ -25,9 +25,11 @@ _TOO_LARGE = (
 class BoundedHttp(HttpToolsProtocol):
     """One connection: a request's head has a length and a deadline, its body a deadline."""
 
-    _head = 0
-    """Bytes of a head that is not complete."""
+    _kept = 0
+    """Bytes of a head that is not complete, or that came since the last of a body."""
     _in_head = True
+    _went_on = False
+    """Whether what was read last completed a head, or had some of a body in it."""
     _deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as Uvicorn has it
@@ -36,26 +38,37 @@ class BoundedHttp(HttpToolsProtocol):
         self._expect_within(HEAD_PATIENCE_S)
 
     def data_received(self, data: bytes) -> None:
-        """Read on, unless the head has grown too long."""
+        """Read on, unless the head, or what follows a body, has grown too long."""
+        self._went_on = False
         super().data_received(data)
-        if not self._in_head:
+        self._kept = 0 if self._went_on else self._kept + len(data)
+        if self._kept <= LONGEST_HEAD or self.transport.is_closing():
             return
-        self._head += len(data)
-        if self._head > LONGEST_HEAD and not self.transport.is_closing():
+        if self._in_head:
             self.transport.write(_TOO_LARGE)
-            self.transport.close()
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         """A head begins."""
         super().on_message_begin()
-        self._in_head, self._head = True, 0
+        self._in_head, self._kept = True, 0
         self._expect_within(HEAD_PATIENCE_S)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A field of the head; those that follow a body are nobody's, and least of all may they pass for the head's."""
+        if self._in_head:
+            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """The head is complete."""
-        self._in_head = False
+        self._in_head, self._went_on = False, True
         self._expect_within(BODY_PATIENCE_S)
         super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Some of the body."""
+        self._went_on = True
+        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is complete; how long its answer takes is not the client's doing."""

@@ -252,7 +252,8 @@ class Router(GraphQLRouter[RequestContext, None]):
 
     async def on_ws_connect(self, context: RequestContext) -> UnsetType:
         """Who is connecting: by the payload of `connection_init`, or else by the header of the handshake."""
-        given = context.connection_params or {}
+        # The payload is as long as a message may be, and a connection lasts: nothing else of it is kept.
+        given, context.connection_params = context.connection_params or {}, None
         context.language = language_of_init(given) or context.language
         try:
             header = token_of_init(given)

@@ -13,7 +13,7 @@ from collections.abc import AsyncGenerator, Mapping
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from graphql import GraphQLError
 from strawberry.exceptions import ConnectionRejectionError
@@ -122,6 +122,8 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
             await self.handle_invalid_message(fault)
             return
         await super().handle_message(message)
+        # Strawberry's loop holds on to it until the next one comes, which may be long.
+        cast("dict[str, object]", message).clear()
 
     async def handle_connection_init(self, message: ConnectionInitMessage) -> None:
         """The handshake; it goes on beside the connection's other messages, so that pings are answered meanwhile."""

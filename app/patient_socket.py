@@ -59,7 +59,7 @@ class PatientWebSocketAdapter(ASGIWebSocketAdapter):
     async def close(self, code: int, reason: str) -> None:
         """Close with a reason that fits into the frame; closing what is closed is nothing."""
         fitting = reason.encode()[:LONGEST_REASON].decode(errors="ignore")
-        with suppress(RuntimeError, OSError, TimeoutError):
+        with suppress(WebSocketDisconnect, RuntimeError, OSError, TimeoutError):
             async with asyncio.timeout(SEND_TIMEOUT_S):
                 await super().close(code, fitting)
 

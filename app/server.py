@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import Frame
 
 from app.bounded_http import BoundedHttp
 from schema.limits import SHIPPED
@@ -26,8 +27,57 @@ LINGER_S = 1.0
 _TRY_AGAIN_LATER = 1013
 
 
+_TOO_LARGE = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"content-length: 56\r\nconnection: close\r\n\r\nThe head of the handshake has too many or too long lines"
+)
+
+
 class WebSocketConnection(WebSocketsSansIOProtocol):
-    """uvicorn's; it lets go of peers that do not listen any more, and tells them that they may come again."""
+    """uvicorn's; it lets go of peers that do not listen any more, and tells them that they may come again.
+
+    And it keeps no more of a peer than its messages' length: uvicorn would queue an answer to each ping, read or not, and
+    an entry for each fragment, empty or not.
+    """
+
+    _begun = bytearray()
+    """The message that is not complete."""
+
+    def data_received(self, data: bytes) -> None:
+        """Read on; the head of a handshake is all there at the first call."""
+        super().data_received(data)
+        if not self.handshake_initiated and not self.transport.is_closing():
+            # The library takes fewer and shorter headers than the HTTP protocol before it, and would say nothing.
+            self.transport.write(_TOO_LARGE)
+            self.transport.close()
+
+    def handle_ping(self) -> None:
+        """Answer, unless the peer has not yet taken the answers before: then the protocol lets one be left out."""
+        answer = b"".join(self.conn.data_to_send())
+        if self.writable.is_set():
+            self.transport.write(answer)
+
+    def handle_text(self, event: Frame) -> None:
+        """A text, or its beginning."""
+        super().handle_text(event)
+        if not event.fin:
+            self._begin(event)
+
+    def handle_bytes(self, event: Frame) -> None:
+        """Bytes, or their beginning."""
+        super().handle_bytes(event)
+        if not event.fin:
+            self._begin(event)
+
+    def handle_cont(self, event: Frame) -> None:
+        """More of a message, which stays one piece."""
+        self._begun += event.data
+        if event.fin:
+            self.frames, self._begun = [bytes(self._begun)], bytearray()
+            self.send_receive_event_to_app()
+
+    def _begin(self, event: Frame) -> None:
+        self.frames, self._begun = [], bytearray(event.data)
 
     def keepalive_timeout(self) -> None:
         """The peer has not answered a ping: asleep, or gone."""

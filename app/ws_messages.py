@@ -2,6 +2,9 @@
 
 from schema.trusted import names_document
 
+LONGEST_ID = 1_000
+"""An id is kept as long as its operation, and sent with each of its results."""
+
 
 def fault_of(message: object) -> str | None:
     """What is wrong with a message's form; None: nothing."""
@@ -12,6 +15,8 @@ def fault_of(message: object) -> str | None:
         return "A message must have a `type`"
     if kind in {"subscribe", "complete"} and not (isinstance(message.get("id"), str) and message["id"]):
         return f"`{kind}` must have an `id`, a text that is not empty"
+    if kind in {"subscribe", "complete"} and len(message["id"]) > LONGEST_ID:
+        return f"The `id` must have at most {LONGEST_ID} characters"
     payload = message.get("payload")
     if kind == "subscribe":
         return _subscribe_fault(payload)

@@ -107,3 +107,34 @@ async def test_whoever_goes_in_mid_body_leaves_no_fault_in_the_log(
             await eventually(lambda: server.server.server_state.tasks, what="the request is being read")
         await eventually(lambda: not server.server.server_state.tasks, what="it is let go")
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+async def test_fields_after_a_body_are_cut_off_before_they_fill_the_memory(server: Listener) -> None:
+    more, sent = b"x: " + b"y" * 6000 + b"\r\n", 0
+    async with connected(server) as (_, writer):
+        with suppress(OSError):
+            writer.write(HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+            while sent < 50_000_000:
+                writer.write(more)
+                sent += len(more)
+                await writer.drain()
+    assert sent < 20_000_000, "the sockets' own buffers and no more"
+
+
+async def test_fields_after_a_body_do_not_pass_for_those_of_the_head(server: Listener) -> None:
+    async with connected(server) as (reader, writer):
+        body = b"Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n%x\r\n%s\r\n0\r\n" % (len(GOOD), GOOD)
+        writer.write(HEAD + body + b"Authorization: Bearer irina\r\n\r\n")
+        assert b"UNAUTHENTICATED" in await everything(reader)
+
+
+async def test_a_long_body_in_pieces_of_any_size_is_read(server: Listener) -> None:
+    padded = GOOD + b" " * 500_000
+    pieces = [padded[at : at + 7_000] for at in range(0, len(padded), 7_000)]
+    async with connected(server) as (reader, writer):
+        writer.write(HEAD + b"Authorization: Bearer irina\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n")
+        for piece in pieces:
+            writer.write(b"%x\r\n%s\r\n" % (len(piece), piece))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        assert b'"irina"' in await everything(reader)

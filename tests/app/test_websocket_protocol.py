@@ -1,12 +1,14 @@
 """graphql-transport-ws to its letter: close codes, pings, frames that are none, completes that race, overload."""
 
 import asyncio
+import gc
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, cast
 
 import pytest
+from starlette.websockets import WebSocket
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import Frame, Opcode
@@ -15,6 +17,7 @@ from websockets.typing import Subprotocol
 from app import graphql_ws
 from app import server as http_server
 from app.auth import UnauthenticatedError
+from app.patient_socket import PatientWebSocketAdapter
 from sagas.models import SagaStatus
 from sagas.ports import User
 from tests.app.api import Api, limit, saga_id
@@ -24,6 +27,11 @@ from tests.support import eventually
 from tests.world import ENGINEER
 
 VIEWER = "{ viewer { username } }"
+HANDSHAKE = (
+    b"GET /graphql HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Protocol: graphql-transport-ws\r\n"
+)
 INIT = {"type": "connection_init", "payload": {"token": "irina"}}
 
 
@@ -140,6 +148,71 @@ async def test_a_small_frame_that_unpacks_into_a_huge_one_is_too_big(server: Lis
         with suppress(ConnectionClosed):
             await connection.send(" " * 50_000_000)
         assert await Peer(connection).close_code() == 1009
+
+
+async def test_a_handshake_whose_head_is_not_taken_is_told_so_and_keeps_no_connection(server: Listener) -> None:
+    for field in (b"X: y\r\n" * 300, b"X: " + b"y" * 10_000 + b"\r\n"):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(HANDSHAKE + field + b"\r\n")
+        async with asyncio.timeout(10):
+            assert (await reader.read()).startswith(b"HTTP/1.1 431")
+        writer.close()
+    await eventually(lambda: not server.server.server_state.connections, what="nothing is kept of them")
+
+
+async def test_pings_whose_answers_nobody_reads_do_not_fill_the_memory(
+    server: Listener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graphql_ws, "INIT_TIMEOUT_S", 300.0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, limit=1_000)
+    writer.write(HANDSHAKE + b"\r\n")
+    assert b"101" in await reader.readuntil(b"\r\n\r\n")
+    pings = Frame(Opcode.PING, b"x" * 125).serialize(mask=True, extensions=[]) * 2_000
+    kept = 0
+    for _ in range(60):
+        writer.write(pings)
+        await writer.drain()
+        await asyncio.sleep(0)
+        for connection in server.server.server_state.connections:
+            kept = max(kept, connection.transport.get_write_buffer_size())
+    writer.transport.abort()
+    assert kept < 2_000_000, "one reading's answers and no more"
+
+
+async def test_a_message_in_many_pieces_is_kept_as_one(server: Listener) -> None:
+    async with server.socket() as peer:
+        text = b'{"type":"ping","payload":{"in":"pieces"}}'
+        pieces = [b"", *(text[at : at + 1] for at in range(len(text))), *[b""] * 5_000]
+        for place, piece in enumerate(pieces):
+            frame = Frame(Opcode.CONT if place else Opcode.TEXT, piece, fin=False)
+            peer.connection.transport.write(frame.serialize(mask=True, extensions=[]))
+        (connection,) = server.server.server_state.connections
+        assert isinstance(connection, http_server.WebSocketConnection)
+        # Answered once everything before it was read.
+        await (await peer.connection.ping())
+        assert connection.frames == []
+        await _frame(peer.connection, Opcode.CONT, b"")
+        assert await peer.receive() == {"type": "pong", "payload": {"in": "pieces"}}
+
+
+async def test_nothing_is_kept_of_a_handshakes_payload_but_who_it_is(server: Listener) -> None:
+    payload = {"token": "irina", "more": ["x"] * 100_000}
+    async with server.socket() as peer:
+        await peer.send({"type": "connection_init", "payload": payload})
+        assert await peer.receive() == {"type": "connection_ack"}
+        held = [one for one in gc.get_objects() if type(one) is list and len(one) == 100_000]
+        assert held == [payload["more"]], "this test's own"
+
+
+async def test_closing_what_broke_meanwhile_is_no_fault() -> None:
+    async def broken(_message: object) -> None:
+        raise OSError
+
+    async def nothing() -> dict[str, str]:
+        return {"type": "websocket.connect"}
+
+    socket = WebSocket({"type": "websocket", "headers": []}, nothing, broken)
+    await PatientWebSocketAdapter(cast("Any", None), socket, socket).close(4408, "too late")
 
 
 async def _frame(connection: Any, opcode: Opcode, data: bytes) -> None:
