@@ -21,6 +21,7 @@ from graphql import (
     specified_rules,
     validate,
 )
+from graphql import OperationType as GraphQLOperationType
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.base import BaseSchema
 from strawberry.types.graphql import OperationType
@@ -28,6 +29,7 @@ from strawberry.types.graphql import OperationType
 from schema.exceeded import limit_exceeded
 from schema.limits import SHIPPED, Limits
 from schema.shape import Measure, PageSizes, over_limits, page_sizes
+from schema.standing import require_lean
 
 KEPT = 256
 LONGEST_KEPT = 32_768
@@ -83,6 +85,11 @@ class Documents(SchemaExtension):
         else:
             cost = cost_of(document, operation, sizes)
         execution.context.cost = cost
+        if operation.operation is GraphQLOperationType.SUBSCRIPTION:
+            try:
+                require_lean(query, execution.variables or {})
+            except GraphQLError as too_much:
+                return [too_much]
         return [limit_exceeded("cost", allowed=self._limits.cost, value=cost)] if cost > self._limits.cost else []
 
 

@@ -32,6 +32,9 @@ _WORDS = {
         "The operation costs {value} points, and of your {allowed} a minute {remaining} are left. Send it again after "
         "{retryAfter} seconds."
     ),
+    "subscription": template(
+        "The subscription has {value} characters and values in its document and variables; at most {allowed} are accepted."
+    ),
     "subscriptionsPerConnection": template(
         "The connection has {value} operations at once; at most {allowed} are accepted. Complete some first."
     ),

@@ -24,6 +24,8 @@ from schema.permissions import may_read, readable_saga
 from schema.sharing import Shareable
 
 KEPT_EVENTS = 512
+KEPT_CHARACTERS = 500_000
+"""What a stream keeps of its payloads beside the newest, whose readers are told it in any case."""
 HEAD_START = 32
 """Versions by which a stream begins before its first subscriber's place, for those who come back a little earlier."""
 
@@ -41,7 +43,9 @@ class SharedStream:
 
     def __init__(self, project: ProjectId, *, first: int, known: int, conflated: bool) -> None:
         self.project = project
-        self._kept: deque[str] = deque(maxlen=1 if conflated else KEPT_EVENTS)
+        self._kept: deque[str] = deque()
+        self._most = 1 if conflated else KEPT_EVENTS
+        self._characters = 0
         self._next = first
         self._known = known
         self._conflated = conflated
@@ -57,6 +61,9 @@ class SharedStream:
     def add(self, payload: str) -> None:
         """One more payload for every reader."""
         self._kept.append(payload)
+        self._characters += len(payload)
+        while len(self._kept) > self._most or (self._characters > KEPT_CHARACTERS and len(self._kept) > 1):
+            self._characters -= len(self._kept.popleft())
         self._next += 1
         self._tell()
 

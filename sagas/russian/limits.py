@@ -35,6 +35,9 @@ LIMITS: Final[Mapping[str, str]] = {
     "The request has {value} bytes; at most {allowed} are accepted.": (
         "Размер запроса — {value} Б; допускается не более {allowed} Б."
     ),
+    "The subscription has {value} characters and values in its document and variables; at most {allowed} are accepted.": (
+        "В документе и переменных подписки {value} символов и значений; допускается не более {allowed}."
+    ),
     "The connection has {value} operations at once; at most {allowed} are accepted. Complete some first.": (
         "Одновременных операций на соединении — {value}; допускается не более {allowed}. Сначала завершите лишние."
     ),

@@ -247,6 +247,26 @@ async def test_subscriptions_of_a_user_are_limited_over_all_connections_and_ende
         await eventually(lambda: seats.taken(ENGINEER) == 0, what="closed connections make room")
 
 
+@pytest.mark.parametrize("field", ["sagaUpdated", "sagaEvents"])
+async def test_a_subscription_whose_variables_are_long_is_not_kept(serve: Serve, world: World, field: str) -> None:
+    row = await world.start()
+    more: tuple[Any, ...] = ([[] for _ in range(70_000)], {"x": "y" * 70_000}, {"y" * 70_000: 1})
+    query = f"subscription ($saga: ID!) {{ {field}(sagaId: $saga) {{ __typename }} }}"
+    async with serve(Limits()) as api, listening(api.app) as server, server.client() as peer:
+        for name, unused in enumerate(more):
+            await peer.subscribe(query, name=str(name), saga=saga_id(row), unused=unused)
+            assert (await peer.error(name=str(name)))["limit"] == "subscription"
+        await peer.subscribe(query + "#" * 70_000, name="text", saga=saga_id(row))
+        assert (await peer.error(name="text"))["limit"] == "subscription"
+        accept = {"Accept": "text/event-stream", "Authorization": "Bearer irina"}
+        asked = {"query": query, "variables": {"saga": saga_id(row), "unused": more[0]}}
+        told = await api.http.post("/graphql", json=asked, headers=accept)
+        assert '"subscription"' in told.text
+        assert api.services.backend.seats.taken(ENGINEER) == 0
+        await peer.subscribe(query, saga=saga_id(row), unused=["x"] * 1_000)
+        assert (await peer.next())[field]
+
+
 async def test_introspection_can_be_switched_off(serve: Serve) -> None:
     async with serve(Limits(introspection=False)) as api:
         for query in ("{ __schema { types { name } } }", '{ __type(name: "Saga") { name } }'):

@@ -169,6 +169,21 @@ async def test_a_reader_who_falls_behind_is_told_from_where_he_goes_on_alone() -
     assert await anext(stream.payloads(4, nothing_to_check)) == "4"
 
 
+async def test_long_payloads_are_kept_in_smaller_numbers_but_the_newest_always() -> None:
+    async def nothing_to_check() -> None:
+        """Everybody may."""
+
+    half = "x" * (shared_streams.KEPT_CHARACTERS // 2)
+    stream = SharedStream(ProjectId(1), first=1, known=0, conflated=False)
+    for payload in ("small", half, half):
+        stream.add(payload)
+    assert (stream.reaches(1), stream.reaches(2)) == (False, True)
+    whole = "y" * 3 * shared_streams.KEPT_CHARACTERS
+    stream.add(whole)
+    assert (stream.reaches(3), stream.reaches(4)) == (False, True)
+    assert await anext(stream.payloads(4, nothing_to_check)) == whole
+
+
 async def test_a_conflated_stream_keeps_the_newest_only() -> None:
     async def nothing_to_check() -> None:
         """Everybody may."""

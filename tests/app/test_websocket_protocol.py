@@ -125,12 +125,13 @@ async def test_pings_are_answered_with_what_came_and_pongs_with_nothing(server: 
     ("send", "code"),
     [
         (lambda c: c.send(b'{"type":"ping"}'), 4400),
+        (lambda c: c.send(json.dumps({"type": "complete", "id": "x" * 1_001})), 4400),
         (lambda c: c.send(json.dumps({"type": "ping", "payload": {"a": "x" * 3_000_000}})), 1009),
         (lambda c: c.send(["[" * 900_000, "[" * 900_000, "[" * 900_000]), 1009),
         (lambda c: _frame(c, Opcode.TEXT, b'{"type":"\xff\xfe"}'), 1007),
         (lambda c: _frame(c, Opcode.CONT, b"x"), 1002),
     ],
-    ids=["binary", "too big", "too big in parts", "no UTF-8", "the middle of nothing"],
+    ids=["binary", "long id", "too big", "too big in parts", "no UTF-8", "the middle of nothing"],
 )
 async def test_a_frame_that_is_none_of_the_protocol_closes_the_connection(
     server: Listener, send: Callable[[Any], Any], code: int
