@@ -7,7 +7,7 @@ spoken to whoever asks for it, and only then does the status code tell of errors
 import json
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from cross_web import AsyncHTTPRequestAdapter, HTTPException
 from graphql import GraphQLError
@@ -40,11 +40,11 @@ from app.patient_socket import PatientWebSocketAdapter
 from app.services import Services
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
-from sagas.texts import Language
+from sagas.texts import Language, Text, in_language, say
 from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
-from schema.errors import BAD_USER_INPUT, api_error
+from schema.errors import BAD_USER_INPUT, api_error, no_operation, public_error
 from schema.exceeded import limit_exceeded
 from schema.limits import Limits
 from schema.shared_streams import SharedStreams
@@ -53,7 +53,7 @@ from schema.trusted import with_name_among_extensions
 
 JSON = "application/json"
 GRAPHQL_JSON = "application/graphql-response+json"
-SUBSCRIBE = (
+SUBSCRIBE = say(
     "A subscription is a stream: use a websocket with the subprotocol `graphql-transport-ws`, or POST it with "
     "`Accept: text/event-stream` or Apollo's `Accept: multipart/mixed;boundary=graphql;subscriptionSpec=1.0`."
 )
@@ -167,19 +167,19 @@ class Router(GraphQLRouter[RequestContext, None]):
     async def parse_http_body(self, request: AsyncHTTPRequestAdapter) -> GraphQLRequestData | list[GraphQLRequestData]:
         """The request's parts, each of the type that it must have."""
         if request.method == "POST" and _content_type(request) != JSON:
-            raise HTTPException(415, f"Send the request as {JSON}.")
+            raise HTTPException(415, say("Send the request as {type}.", type=JSON))
         parsed = await super().parse_http_body(request)
         if request.method == "GET" and isinstance(parsed, GraphQLRequestData) and parsed.protocol != "http":
-            raise HTTPException(405, "Ask for a stream by POST: what a foreign page may send unasked opens none.")
+            raise HTTPException(405, say("Ask for a stream by POST: what a foreign page may send unasked opens none."))
         if isinstance(parsed, GraphQLRequestData) and not isinstance(parsed.operation_name, str | None):
-            raise HTTPException(400, "The GraphQL operation's `operationName` must be a string or null, if provided.")
+            raise HTTPException(400, _must_be("operationName", "string"))
         return parsed
 
     def parse_json(self, data: str | bytes) -> Any:
         """A JSON object, or the list of a batch, which is refused later."""
         parsed = super().parse_json(data)
         if not isinstance(parsed, dict | list):
-            raise HTTPException(400, "The request body must be a JSON object with the member `query`.")
+            raise HTTPException(400, say("The request body must be a JSON object with the member `query`."))
         return with_name_among_extensions(parsed) if isinstance(parsed, dict) else parsed
 
     def parse_query_params(self, params: QueryParams) -> dict[str, Any]:
@@ -210,7 +210,7 @@ class Router(GraphQLRouter[RequestContext, None]):
                 operation_extensions=request_data.extensions,
             )
         except CannotGetOperationTypeError as unknown:
-            raise HTTPException(400, unknown.as_http_error_reason()) from unknown
+            raise HTTPException(400, no_operation(unknown)) from unknown
         except MissingQueryError as missing:
             raise HTTPException(400, "No GraphQL query found in the request") from missing
         except InvalidOperationTypeError as wrong:
@@ -263,7 +263,7 @@ class Router(GraphQLRouter[RequestContext, None]):
             context.header = header
             context.user = await identify(context.authenticator, header)
         if isinstance(context.user, RetryableError):
-            raise UncheckableCredentialsError(context.user.message)
+            raise UncheckableCredentialsError(in_language(context.user.message, context.language))
         if isinstance(context.user, SagaError):
             raise ConnectionRejectionError
         no_payload: UnsetType = UNSET
@@ -298,15 +298,42 @@ def _content_type(request: AsyncHTTPRequestAdapter) -> str:
     return (request.content_type or "").partition(";")[0].strip().lower()
 
 
+def _must_be(part: str, kind: Literal["string", "object"]) -> Text:
+    if kind == "string":
+        return say("The GraphQL operation's `{part}` must be a string or null, if provided.", part=part)
+    return say("The GraphQL operation's `{part}` must be an object or null, if provided.", part=part)
+
+
+_STRAWBERRYS: Mapping[str, Text] = {
+    str(words): words
+    for words in (
+        say("Unable to parse request body as JSON"),
+        say("No GraphQL query found in the request"),
+        say("Batching is not enabled"),
+        say("mutations are not allowed when using GET"),
+        _must_be("query", "string"),
+        _must_be("variables", "object"),
+        _must_be("extensions", "object"),
+    )
+}
+"""What Strawberry says of requests that are none."""
+
+
 def refusal(request: Request, refused: HTTPException) -> Response:
     """The answer to a request that GraphQL over HTTP does not know."""
     allow = "POST" if request.method == "GET" else "GET, POST"
     headers = {"Allow": allow} if refused.status_code == 405 else {}
-    return _answer(request, refused.status_code, api_error(BAD_USER_INPUT, refused.reason), headers)
+    return _answer(
+        request,
+        refused.status_code,
+        api_error(BAD_USER_INPUT, _STRAWBERRYS.get(refused.reason, refused.reason)),
+        headers,
+    )
 
 
 def _answer(request: Request, status: int, error: GraphQLError, headers: Mapping[str, str]) -> Response:
-    body = json.dumps({"errors": [error.formatted]})
+    said = public_error(error, language_of(request.headers.get("accept-language")))
+    body = json.dumps({"errors": [said.formatted]})
     return Response(body, status, headers, f"{media_type(request)}; charset=utf-8")
 
 

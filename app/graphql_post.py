@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Receive, Scope, Send
 
 from app.graphql_http import Router, refusal, request_context
+from sagas.texts import say
 
 _ELSEWHERE = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -30,7 +31,9 @@ class PostRoute(BaseRoute):
         """Answer one request."""
         request = Request(scope, receive, send)
         if scope["method"] != "POST":
-            refused = HTTPException(405, "Send operations by POST, or queries by GET; each stream has its own request.")
+            refused = HTTPException(
+                405, say("Send operations by POST, or queries by GET; each stream has its own request.")
+            )
             await refusal(request, refused)(scope, receive, send)
             return
         response = await self._router.run(request, context=await request_context(request), root_value=None)

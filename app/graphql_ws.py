@@ -30,6 +30,7 @@ from strawberry.utils.aio import aclosing
 
 from app.patient_socket import PatientWebSocketAdapter
 from app.ws_messages import fault_of
+from sagas.texts import in_language
 from schema.errors import public_error
 from schema.exceeded import limit_exceeded
 from schema.limits import Limits
@@ -99,7 +100,7 @@ class WebSocketHandler(BaseGraphQLTransportWSHandler["RequestContext", None]):
         allowed = self.context.backend.limits.connections
         if len(others) >= allowed:
             refusal = limit_exceeded("connections", allowed=allowed, value=len(others) + 1)
-            await self.websocket.close(TRY_AGAIN_LATER, refusal.message)
+            await self.websocket.close(TRY_AGAIN_LATER, in_language(refusal.message, self.context.language))
             return
         others.add(self)
         try:

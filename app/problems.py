@@ -1,6 +1,6 @@
 """RFC 9457 problem documents: how the REST route refuses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
 from fastapi import Request, Response
@@ -8,8 +8,9 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from app.identity import language_of
 from sagas.errors import Problem, RefusalCode, RefusedError, RetryableError, SagaError
-from sagas.texts import ENGLISH, Language, in_language
+from sagas.texts import ENGLISH, Language, Text, in_language, joined, say
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -65,35 +66,58 @@ def problem(
     return JSONResponse(body, status.value, _headers(status), MEDIA_TYPE)
 
 
-async def http_problem(_request: Request, error: Exception) -> Response:
+_LIBRARIES: Mapping[str, Text] = {
+    str(words): words
+    for words in (
+        say("Not Found"),
+        say("Method Not Allowed"),
+        say("Field required"),
+        say("Input should be a valid string"),
+        say("Input should be a valid integer"),
+        say("String should have at least 1 character"),
+        say("Extra inputs are not permitted"),
+    )
+}
+"""What FastAPI and Pydantic say."""
+
+
+async def http_problem(request: Request, error: Exception) -> Response:
     """What the framework itself refuses, such as an unknown path or a body that is not UTF-8."""
     assert isinstance(error, HTTPException)
     status = HTTPStatus(error.status_code)
-    answer = problem(status.name, str(error.detail), status=status)
+    said = str(error.detail)
+    answer = problem(status.name, _LIBRARIES.get(said, said), status=status, language=_language(request))
     # Of a method that is not allowed it says which are.
     answer.headers.update(error.headers or {})
     return answer
 
 
-async def invalid_request(_request: Request, error: Exception) -> Response:
+async def invalid_request(request: Request, error: Exception) -> Response:
     """A request that is not what a route takes; every field that must be mended is named."""
     assert isinstance(error, RequestValidationError)
     problems = [
         Problem(RefusalCode.INVALID_INPUT, *_told(fault["type"], str(fault["msg"]), fault["loc"][1:], fault.get("ctx")))
         for fault in error.errors()
     ]
-    detail = "; ".join(f"{'.'.join(one.field or ('body',))}: {one.message}" for one in problems)
-    return problem(RefusalCode.INVALID_INPUT, detail, problems)
+    parts = [say("{field}: {problem}", field=".".join(one.field or ("body",)), problem=one.message) for one in problems]
+    return problem(RefusalCode.INVALID_INPUT, joined(parts, "; "), problems, language=_language(request))
 
 
 def _told(kind: str, message: str, where: Sequence[object], context: object) -> tuple[str, tuple[str, ...] | None]:
     """What is wrong, and with which field; None: with the body as a whole."""
     if kind == "json_invalid":
         reason = context.get("error") if isinstance(context, dict) else None
-        return f"The body is not JSON: {reason or message}, at character {where[0] if where else 0}.", None
+        place = str(where[0] if where else 0)
+        return say(
+            "The body is not JSON: {reason}, at character {place}.", reason=str(reason or message), place=place
+        ), None
     if not where and kind in {"model_attributes_type", "model_type", "dict_type"}:
-        return "The body must be a JSON object.", None
-    return message, tuple(str(part) for part in where) or None
+        return say("The body must be a JSON object."), None
+    return _LIBRARIES.get(message, message), tuple(str(part) for part in where) or None
+
+
+def _language(request: Request) -> Language:
+    return language_of(request.headers.get("accept-language"))
 
 
 def _headers(status: HTTPStatus) -> dict[str, str]:

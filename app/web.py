@@ -18,12 +18,14 @@ from app.graphql_http import PROTOCOLS, Router, media_type, request_context
 from app.graphql_post import PostRoute
 from app.graphql_ws import WebSocketHandler
 from app.http_limits import AnnouncedBody
+from app.identity import language_of
 from app.logs import bound
 from app.origins import OWN_PAGES_ONLY, WebAccess, guard
 from app.problems import http_problem, invalid_request, problem
 from app.request_id import HEADER, RequestIds, request_id_of
 from app.services import Services
 from app.telemetry import Telemetry
+from sagas.texts import say
 from schema.errors import INTERNAL_SERVER_ERROR
 from schema.limits import SHIPPED, Limits
 from schema.root import Schema, build_schema, schema
@@ -126,7 +128,10 @@ async def internal_error(request: Request, error: Exception) -> Response:
     # Starlette calls this outside of all middleware.
     with bound(request_id=request_id_of(request)):
         log.error("internal error %s", reference, exc_info=error)
-    detail = f"Something went wrong inside the service; its log tells more under reference {reference}."
-    answer = problem(INTERNAL_SERVER_ERROR, detail, status=HTTPStatus.INTERNAL_SERVER_ERROR)
+    detail = say(
+        "Something went wrong inside the service; its log tells more under reference {reference}.", reference=reference
+    )
+    language = language_of(request.headers.get("accept-language"))
+    answer = problem(INTERNAL_SERVER_ERROR, detail, status=HTTPStatus.INTERNAL_SERVER_ERROR, language=language)
     answer.headers[HEADER] = request_id_of(request)
     return answer

@@ -20,8 +20,8 @@ from sagas.errors import ManifestError, RefusalCode, RefusedError, SagaError
 from sagas.store.database import CONNECTION_FAILURES, database_unavailable
 from sagas.texts import ENGLISH, Language, Text, in_language, say
 
-_CLIENTS_FAULTS = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
-"""What Strawberry raises before it executes anything: no document, no such operation, not of this kind here."""
+_CLIENTS_FAULTS = (MissingQueryError, InvalidOperationTypeError)
+"""What Strawberry raises before it executes anything: no document, or not of this kind here."""
 
 log = logging.getLogger(__name__)
 _DID_YOU_MEAN = re.compile(r" Did you mean [^?]*\?")
@@ -50,6 +50,13 @@ def bad_input(argument: str, message: str) -> GraphQLError:
 def not_found(what: str) -> GraphQLError:
     """The one answer for what does not exist and for what the viewer may not see."""
     return api_error(NOT_FOUND, say("{what} does not exist, or you may not see it.", what=what))
+
+
+def no_operation(unknown: CannotGetOperationTypeError) -> Text:
+    """What is said where the document has no operation of the name that was given, or several and none was named."""
+    if unknown.operation_name is None:
+        return say("Can't get GraphQL operation type")
+    return say('Unknown operation named "{name}".', name=unknown.operation_name)
 
 
 def is_database_away(failure: BaseException) -> bool:
@@ -120,6 +127,8 @@ def _public(error: GraphQLError) -> GraphQLError:
         _put_code(error, GRAPHQL_PARSE_FAILED)
         return error
     cause = _root(error)
+    if isinstance(cause, CannotGetOperationTypeError):
+        return _located(error, no_operation(cause), {"code": BAD_USER_INPUT})
     if cause is None or isinstance(cause, _CLIENTS_FAULTS):
         # What graphql-core itself raises is a variable or argument that its type does not take.
         _put_code(error, BAD_USER_INPUT)

@@ -7,6 +7,7 @@ from sagas.russian.api import API
 from sagas.russian.commands import COMMANDS
 from sagas.russian.documents import DOCUMENTS
 from sagas.russian.limits import LIMITS
+from sagas.russian.requests import REQUESTS
 from sagas.russian.sagas import SAGAS
 
-RUSSIAN: Final[Mapping[str, str]] = {**API, **COMMANDS, **DOCUMENTS, **LIMITS, **SAGAS}
+RUSSIAN: Final[Mapping[str, str]] = {**API, **COMMANDS, **DOCUMENTS, **LIMITS, **REQUESTS, **SAGAS}

@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+import httpx
 import pytest
 
 from app.identity import language_of, language_of_init
@@ -144,6 +145,65 @@ async def test_the_rest_route_refuses_in_the_clients_language(api: Api) -> None:
     problem = response.json()
     assert (response.status_code, problem["code"]) == (404, "NOT_FOUND")
     assert problem["detail"] == problem["errors"][0]["detail"] == "Не найдено (проект), или у вас нет доступа."
+
+
+POST = ("POST", "/graphql")
+REST = ("POST", "/saga/calculate-balance")
+NO_REQUESTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
+    (*POST, {"content": "{}", "headers": {"Content-Type": "text/plain"}}),
+    (*POST, {"content": "{", "headers": {"Content-Type": "application/json"}}),
+    (*POST, {"json": 5}),
+    (*POST, {"json": [{"query": "{ viewer { id } }"}]}),
+    (*POST, {"json": {}}),
+    (*POST, {"json": {"query": 5}}),
+    (*POST, {"json": {"query": "{ viewer { id } }", "variables": []}}),
+    (*POST, {"json": {"query": "{ viewer { id } }", "extensions": 5}}),
+    (*POST, {"json": {"query": "{ viewer { id } }", "operationName": 5}}),
+    (*POST, {"json": {"query": "{ viewer { id } }", "operationName": "Other"}}),
+    (*POST, {"json": {"query": EVENTS, "variables": {"saga": "x"}}}),
+    (*POST, {"json": {"documentId": "x"}}),
+    ("GET", "/graphql?query=mutation{__typename}", {}),
+    ("GET", "/graphql?query={__typename}", {"headers": {"Accept": "text/event-stream"}}),
+    ("PUT", "/graphql", {}),
+    ("GET", "/nowhere", {}),
+    ("PUT", "/saga/calculate-balance", {}),
+    (*REST, {"content": "{", "headers": {"Content-Type": "application/json"}}),
+    (*REST, {"json": []}),
+    (*REST, {"json": {"projectPath": "", "issueIid": "1", "color": "red"}}),
+    (*REST, {"json": {"branch": 5}}),
+)
+
+
+@pytest.mark.parametrize(("method", "path", "sent"), NO_REQUESTS)
+async def test_what_is_no_request_at_all_is_refused_in_the_clients_language(
+    api: Api, method: str, path: str, sent: dict[str, Any]
+) -> None:
+    told = {}
+    for language in ("en", "ru"):
+        headers = {"Authorization": "Bearer irina", **sent.get("headers", {}), "Accept-Language": language}
+        response = await api.http.request(method, path, **{**sent, "headers": headers})
+        answer = response.json()
+        told[language] = (
+            [error["message"] for error in answer["errors"]]
+            if path.startswith("/graphql")
+            else [answer["detail"], *(error["detail"] for error in answer.get("errors", ()))]
+        )
+        assert response.status_code < 500
+    assert not any(CYRILLIC.search(message) for message in told["en"]), told
+    assert told["ru"]
+    assert all(CYRILLIC.search(message) for message in told["ru"]), told
+
+
+async def test_a_fault_of_ours_is_told_in_the_clients_language(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def broken(*_: object, **__: object) -> None:
+        raise AssertionError("a fault of ours")
+
+    monkeypatch.setattr(type(api.services.sagas), "start_balance", broken)
+    transport = httpx.ASGITransport(app=api.app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://orchestrator.test") as http:
+        response = await http.post("/saga/calculate-balance", json={"projectPath": "x"}, headers=RUSSIAN)
+    assert response.status_code == 500
+    assert response.json()["detail"].startswith("Внутри сервиса что-то пошло не так")
 
 
 async def test_what_a_cancellation_would_undo_is_told_in_the_clients_language(api: Api) -> None:
