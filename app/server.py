@@ -27,9 +27,9 @@ LINGER_S = 1.0
 _TRY_AGAIN_LATER = 1013
 
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: text/plain; charset=utf-8\r\n"
-    b"content-length: 56\r\nconnection: close\r\n\r\nThe head of the handshake has too many or too long lines"
+_UNREADABLE = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\ncontent-length: 87\r\nconnection: close\r\n\r\n"
+    b"The handshake cannot be read: it has a body, or its head has too many or too long lines"
 )
 
 
@@ -48,7 +48,7 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
         super().data_received(data)
         if not self.handshake_initiated and not self.transport.is_closing():
             # The library takes fewer and shorter headers than the HTTP protocol before it, and would say nothing.
-            self.transport.write(_TOO_LARGE)
+            self.transport.write(_UNREADABLE)
             self.transport.close()
 
     def handle_ping(self) -> None:

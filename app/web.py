@@ -57,6 +57,8 @@ def build_app(
         lifespan=lifespan,
         redoc_url=None,
         docs_url=None,
+        # To the same path without its slash, and by what we take for our own scheme: behind a proxy that ends TLS, in clear.
+        redirect_slashes=False,
         # FastAPI's own would record whole addresses, and so arguments; ours is `app.telemetry`.
         telemetry={
             "tracing": False,

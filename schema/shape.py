@@ -31,6 +31,9 @@ ASKS_GITLAB = 10
 """What a field that asks GitLab costs; every other costs 1."""
 GITLAB_FIELDS = frozenset({"issue", "issues", "geometries", "mergeRequest"})
 
+INTROSPECTION = {"types": 60, "fields": 8, "enumValues": 2, "directives": 5}
+"""How long introspection's lists are; the others have one or two entries."""
+
 PageSizes = Mapping[str, int]
 """The values of those variables that are page sizes."""
 
@@ -59,32 +62,36 @@ class Measure:
         """Whether a fragment contains itself: then only its acyclic part is measured."""
         self._order = self._used_first()
         for name in self._order:
-            self._known[name] = self.of(self._fragments[name].selection_set)
+            fragment = self._fragments[name]
+            inside = fragment.type_condition.name.value.startswith("__")
+            self._known[name] = self.of(fragment.selection_set, introspection=inside)
 
-    def of(self, selection_set: SelectionSetNode | None) -> Shape:
+    def of(self, selection_set: SelectionSetNode | None, *, introspection: bool = False) -> Shape:
         """The shape of a selection set; recursion goes as deep as the text is nested, which the parser bounds."""
         depth = aliases = fields = cost = 0
         for selection in selection_set.selections if selection_set else ():
-            part = self._selection(selection)
+            part = self._selection(selection, introspection)
             depth = max(depth, part.depth)
             aliases = min(aliases + part.aliases, CEILING)
             fields = min(fields + part.fields, CEILING)
             cost = min(cost + part.cost, CEILING)
         return Shape(depth, aliases, fields, cost)
 
-    def _selection(self, selection: SelectionNode) -> Shape:
+    def _selection(self, selection: SelectionNode, introspection: bool) -> Shape:
         if isinstance(selection, FragmentSpreadNode):
             # One that contains itself is not known yet.
             return self._known.get(selection.name.value, Shape())
-        inner = self.of(getattr(selection, "selection_set", None))
+        begins = isinstance(selection, FieldNode) and selection.name.value in {"__schema", "__type"}
+        inner = self.of(getattr(selection, "selection_set", None), introspection=introspection or begins)
         if not isinstance(selection, FieldNode):
             return inner
+        size = INTROSPECTION.get(selection.name.value, 1) if introspection else self._page_size(selection)
         own = ASKS_GITLAB if selection.name.value in GITLAB_FIELDS else 1
         return Shape(
             inner.depth + 1,
             inner.aliases + (selection.alias is not None),
             inner.fields + 1,
-            own + self._page_size(selection) * inner.cost,
+            own + size * inner.cost,
         )
 
     def _page_size(self, field: FieldNode) -> int:

@@ -72,3 +72,9 @@ async def test_only_files_of_the_pages_are_served(api: Api) -> None:
 async def test_no_answer_may_be_taken_for_something_else(api: Api) -> None:
     for path in ("/graphql?query={viewer{id}}", "/healthz", "/nothing", "/openapi.json", "/"):
         assert (await api.http.get(path)).headers["x-content-type-options"] == "nosniff", path
+
+
+async def test_nothing_is_redirected(api: Api) -> None:
+    for method, path in (("POST", "/graphql/"), ("GET", "/graphql/?query={__typename}"), ("GET", "/healthz/")):
+        answer = await api.http.request(method, path)
+        assert (answer.status_code, "location" in answer.headers) == (404, False), path

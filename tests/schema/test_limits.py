@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from graphql import GraphQLError, build_schema, get_introspection_query, parse, validate
+from graphql import GraphQLError, build_schema, get_introspection_query, get_operation_ast, parse, validate
 
-from schema.documents import _judge
+from schema.documents import _judge, cost_of
 from schema.limits import SHIPPED
 from schema.root import graphql_schema
 from schema.shape import CEILING, Measure, over_limits
@@ -88,9 +88,9 @@ class CountedMeasure(Measure):
 
     steps = 0
 
-    def of(self, selection_set: Any) -> Any:
+    def of(self, selection_set: Any, *, introspection: bool = False) -> Any:
         type(self).steps += 1
-        return super().of(selection_set)
+        return super().of(selection_set, introspection=introspection)
 
 
 @pytest.mark.parametrize("fragments", [CHAIN, BRANCHING], ids=["chain", "branching"])
@@ -133,3 +133,21 @@ def test_a_document_whose_fragments_contain_themselves_is_refused_for_that_and_f
 def test_a_diamond_of_fragments_is_no_circle() -> None:
     diamond = "fragment t on Node { ...l ...r } fragment l on Node { ...b } fragment r on Node { ...b } fragment b on Node { id }"
     assert not Measure(parse("{ node { ...t ...b } } " + diamond)).circular
+
+
+def test_introspection_costs_what_it_may_answer() -> None:
+    """What every client asks is far below the limit; what asks it again and again at each place is above."""
+    inner = " ".join(f"i{place}: fields {{ name type {{ name }} }}" for place in range(24))
+    outer = " ".join(f"o{place}: fields {{ type {{ name ...Inner }} }}" for place in range(3))
+    repeated = parse(f"{{ __schema {{ types {{ {outer} }} }} }} fragment Inner on __Type {{ {inner} }}")
+    usual = parse(get_introspection_query())
+    costs = []
+    for document in (usual, repeated):
+        operation = get_operation_ast(document)
+        assert operation is not None
+        costs.append(cost_of(document, operation, {}))
+    assert 10_000 < costs[0] < SHIPPED.cost / 4
+    assert costs[1] > SHIPPED.cost
+    field = get_operation_ast(parse("{ types { fields { a } } }"))
+    assert field is not None
+    assert cost_of(parse("{ types { fields { a } } }"), field, {}) == 3, "names of ours are no introspection"
