@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from jwt import PyJWKClient, PyJWKSet
-from jwt.exceptions import PyJWKClientConnectionError
+from jwt.exceptions import PyJWKClientConnectionError, PyJWTError
 
 LIFESPAN_S = 300.0
 """How long a fetched set counts: a key that the gateway withdraws opens nothing after that."""
@@ -25,15 +25,32 @@ class KeySet(PyJWKClient):
         self._failed: tuple[float, PyJWKClientConnectionError] | None = None
 
     def fetch_data(self) -> Any:
-        """The set as the gateway tells it; raises PyJWKClientConnectionError, a recent one again without asking."""
+        """The set as the gateway tells it; raises PyJWKClientConnectionError, a recent one again without asking.
+
+        A gateway that answers with anything but keys (a proxy's page, an empty set) is away as well: whoever holds a good
+        token has done nothing wrong, and whoever sends made-up ones must not make us ask each time.
+        """
         if self._failed is not None and time.monotonic() - self._failed[0] < COOLDOWN_S:
             raise PyJWKClientConnectionError(str(self._failed[1]))
         try:
-            fetched = super().fetch_data()
+            fetched = self._fetched()
         except PyJWKClientConnectionError as failure:
             self._failed = (time.monotonic(), failure)
             raise
         self._failed, self._last = None, (time.monotonic(), fetched)
+        return fetched
+
+    def _fetched(self) -> Any:
+        try:
+            fetched = super().fetch_data()
+            self._get_signing_keys_from_jwk_set(PyJWKSet.from_dict(fetched))
+        except PyJWKClientConnectionError:
+            raise
+        except (PyJWTError, ValueError, RecursionError, OSError) as nonsense:
+            if self.jwk_set_cache is not None:
+                # A set without a key to sign with is already in there.
+                self.jwk_set_cache.put(None)
+            raise PyJWKClientConnectionError(f"what the gateway tells is no set of keys: {nonsense}") from nonsense
         return fetched
 
     def get_jwk_set(self, refresh: bool = False) -> PyJWKSet:

@@ -47,6 +47,8 @@ Watch = Callable[[str, str], AbstractContextManager[Exchange]]
 """Goes around each request, given its method and address; called in the threads of the pool."""
 
 PATIENCE_S = 2.0
+LONGEST_WISH_S = 3600.0
+"""Whatever a header says, GitLab is asked again after an hour: a wish without end would park a saga for ever."""
 _READS = frozenset({"get", "head"})
 _NOT_A_PERSONAL_TOKEN = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED, HTTPStatus.NOT_FOUND})
 _OPTIONS: Mapping[str, Any] = {"keep_base_url": True, "per_page": 100, "retry_transient_errors": False}
@@ -130,10 +132,12 @@ class ClientPool:
 
         Where GitLab wants to be left alone for a moment, that is waited for; for longer, it is told at once.
         """
-        remaining = self._throttle.remaining_s()
-        if 0 < remaining <= PATIENCE_S:
-            # A timer may be early by a tick.
-            await asyncio.sleep(remaining + 0.01)
+        # Twice, because news of the same wish, heard meanwhile, moves its end by as long as they were under way.
+        for _ in range(2):
+            remaining = self._throttle.remaining_s()
+            if 0 < remaining <= PATIENCE_S:
+                # A timer may be early by a tick.
+                await asyncio.sleep(remaining + 0.01)
         # With the caller's context: log lines and traces from the thread tell whose work it is.
         return await asyncio.get_running_loop().run_in_executor(self._executor, copy_context().run, self._call, work)
 
@@ -165,7 +169,7 @@ def retry_after(response: requests.Response) -> float | None:
     """How many seconds GitLab wants to be left alone: `Retry-After` (number or date), else the throttle's reset time."""
     wish = response.headers.get("Retry-After", "").strip()
     if wish.isdecimal():
-        return float(wish)
+        return _bounded(float(wish))
     if wish:
         return _seconds_until(wish)
     return reset_after(response) if response.status_code == HTTPStatus.TOO_MANY_REQUESTS else None
@@ -174,15 +178,20 @@ def retry_after(response: requests.Response) -> float | None:
 def reset_after(response: requests.Response) -> float | None:
     """How many seconds are left of the throttle's period, where the answer tells of one."""
     reset = response.headers.get("RateLimit-Reset", "")
-    return max(0.0, int(reset) - datetime.now(UTC).timestamp()) if reset.isdecimal() else None
+    # Not by way of int: that refuses thousands of digits, and its result may be more than a float holds.
+    return _bounded(float(reset) - datetime.now(UTC).timestamp()) if reset.isdecimal() else None
 
 
 def _seconds_until(date: str) -> float | None:
     try:
         moment = parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, (moment - datetime.now(moment.tzinfo)).total_seconds())
+    return _bounded((moment - datetime.now(moment.tzinfo)).total_seconds())
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(0.0, seconds), LONGEST_WISH_S)
 
 
 def _token_refused(client: Client, error: Exception) -> SagaError | None:

@@ -9,6 +9,7 @@ import pytest
 from app import throttle_news
 from app.adapters.broadcast import open_broadcast
 from gitlab_facade import GitLabFacade
+from gitlab_facade.client import LONGEST_WISH_S
 from gitlab_facade.throttle import LONGEST_S, Throttle
 from sagas.errors import RetryableError
 from sagas.ids import ProjectId
@@ -132,3 +133,42 @@ def test_no_header_keeps_gitlab_from_being_asked_for_ever() -> None:
     throttle = Throttle()
     throttle.heed(429, {"RateLimit-Reset": "9"}, 10.0**9)
     assert LONGEST_S - 1 < throttle.remaining_s() <= LONGEST_S
+
+
+ABSURD = (
+    {"Retry-After": "9" * 30},
+    {"Retry-After": "9" * 5000},
+    {"Retry-After": "1e308"},
+    {"Retry-After": "-1"},
+    {"Retry-After": "NaN"},
+    {"Retry-After": "Fri, 31 Dec 9999 23:59:59 GMT"},
+    {"Retry-After": "Mon, 01 Jan 99999999999 00:00:00 GMT"},
+    {"Retry-After": "Mon, 01 Jan 2030 00:00:00 -99999999999999"},
+    {"RateLimit-Reset": "9" * 400, "RateLimit-Remaining": "0"},
+    {"RateLimit-Reset": "9" * 5000, "RateLimit-Remaining": "0"},
+    {"RateLimit-Reset": "NaN", "RateLimit-Remaining": "0"},
+)
+
+
+@pytest.mark.parametrize("headers", ABSURD)
+async def test_no_header_parks_a_saga_for_ever(server: ScriptedServer, headers: dict[str, str]) -> None:
+    facade = GitLabFacade(server.url, "service-token", concurrency=1)
+    server.will(Reply(429, text="Retry later\n", headers=headers))
+    try:
+        refusal = await held_back(facade)
+    finally:
+        await facade.aclose()
+    assert refusal.code == "GITLAB_UNAVAILABLE"
+    assert refusal.retry_after is None or 0 <= refusal.retry_after <= LONGEST_WISH_S
+    assert facade.throttle.remaining_s() <= LONGEST_S
+
+
+@pytest.mark.parametrize("headers", ABSURD)
+async def test_no_header_spoils_an_answer(server: ScriptedServer, headers: dict[str, str]) -> None:
+    """Least of all that of a write, which has happened."""
+    facade = GitLabFacade(server.url, "service-token", concurrency=1)
+    server.will(Reply(200, BRANCH, headers=headers))
+    try:
+        assert await facade.branch(P, "main")
+    finally:
+        await facade.aclose()

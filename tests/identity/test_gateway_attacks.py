@@ -156,8 +156,38 @@ async def test_while_the_gateway_is_away_its_last_keys_count_for_a_while(server:
         await authenticator.authenticate(gw.token())
 
 
-@pytest.mark.parametrize("reply", [Reply(200, []), Reply(200, {"keys": []}), Reply(200, text="<html>"), Reply(500)])
-async def test_a_gateway_that_answers_nonsense_lets_nobody_in(server: ScriptedServer, reply: Reply) -> None:
+NONSENSE = (
+    Reply(200, []),
+    Reply(200, {"keys": []}),
+    Reply(200, {"keys": {}}),
+    Reply(200, {"keys": [gw.published(gw.KEY, "k1", use="enc")]}),
+    Reply(200, text="<html>"),
+    Reply(200, text="[" * 100_000),
+    Reply(200, hang_up=True),
+    Reply(500),
+)
+
+
+@pytest.mark.parametrize("reply", NONSENSE)
+async def test_a_gateway_that_answers_nonsense_is_away_and_made_up_tokens_do_not_make_us_ask_it(
+    server: ScriptedServer, reply: Reply
+) -> None:
     server.otherwise = lambda _: reply
-    with pytest.raises((UnauthenticatedError, RetryableError)):
-        await gw.gateway(server).authenticate(gw.token())
+    authenticator = gw.gateway(server)
+    for number in range(20):
+        with pytest.raises(RetryableError):
+            await authenticator.authenticate(gw.token(kid=f"guess-{number}"))
+    assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("reply", NONSENSE)
+async def test_a_gateway_that_answers_nonsense_locks_nobody_out_whose_key_it_told_before(
+    server: ScriptedServer, clock: Clock, reply: Reply
+) -> None:
+    authenticator = gw.gateway(server)
+    await authenticator.authenticate(gw.token())
+    server.otherwise = lambda _: reply
+    clock.ahead += key_set.LIFESPAN_S
+    for _ in range(20):
+        assert (await authenticator.authenticate(gw.token())).id == 2
+    assert len(server.requests) == 2
