@@ -15,6 +15,7 @@ from sagas.texts import Language
 from schema.context import Context
 from schema.errors import LIMIT_EXCEEDED, public_error
 from schema.exceeded import limit_exceeded
+from schema.rates import RateState, over_rate
 
 RATE_HEADERS = ("RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset", "Retry-After")
 _STATUS = {"rate": 429, "deadline": 503}
@@ -30,7 +31,11 @@ def tell_rate(request: Request, response: Response) -> None:
     context: Context | None = getattr(request.state, "graphql", None)
     if context is None or context.rate is None:
         return
-    rate = context.rate
+    put_rate(context.rate, response)
+
+
+def put_rate(rate: RateState, response: Response) -> None:
+    """Put what a user has left into the answer's headers."""
     response.headers["RateLimit-Limit"] = str(rate.limit)
     response.headers["RateLimit-Remaining"] = str(rate.remaining)
     response.headers["RateLimit-Reset"] = str(rate.reset_in_s)
@@ -42,6 +47,12 @@ def too_large(request: Request, allowed: int, size: int, media_type: str) -> Res
     """The answer to a GraphQL request whose body is over the limit."""
     error = public_error(limit_exceeded("body", allowed=allowed, value=size), _language(request))
     return Response(json.dumps({"errors": [error.formatted]}), 413, media_type=f"{media_type}; charset=utf-8")
+
+
+def over_rate_problem(rate: RateState, language: Language) -> Response:
+    """The answer to a REST request over the rate."""
+    status = HTTPStatus.TOO_MANY_REQUESTS
+    return problem(LIMIT_EXCEEDED, over_rate(rate).message, status=status, language=language)
 
 
 class AnnouncedBody:

@@ -12,12 +12,15 @@ from fastapi import APIRouter, Header, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from app.http_limits import over_rate_problem, put_rate
 from app.identity import identify, language_of
 from app.problems import problem_of
 from app.services import Services
 from sagas.errors import SagaError
 from sagas.ids import SagaId
 from sagas.models import Saga, SagaStatus
+from sagas.ports import User
+from sagas.texts import Language
 from sagas.view import SagaView
 from schema.subscriptions import patiently
 
@@ -67,10 +70,25 @@ async def calculate_balance(
 ) -> Response:
     """Start the saga, or find the one that is live on the branch, and answer where it first stops."""
     services: Services = request.app.state.services
+    language = language_of(request.headers.get("accept-language"))
+    user = await identify(services.authenticator, request.headers.get("authorization"))
+    if isinstance(user, SagaError):
+        return problem_of(user, language)
+    # From the same purse as operations: each question here is one to GitLab with the service's token, whose quota is all users'.
+    rate = await services.backend.rates.charge(user, 1)
+    answer = (
+        over_rate_problem(rate, language)
+        if rate.exceeded
+        else await _started(services, user, body, idempotency_key, language)
+    )
+    put_rate(rate, answer)
+    return answer
+
+
+async def _started(
+    services: Services, user: User, body: CalculateBalance, idempotency_key: str | None, language: Language
+) -> Response:
     try:
-        user = await identify(services.authenticator, request.headers.get("authorization"))
-        if isinstance(user, SagaError):
-            raise user
         answer = await services.sagas.start_balance(
             user,
             project_path=body.project_path,
@@ -79,7 +97,7 @@ async def calculate_balance(
             idempotency_key=idempotency_key,
         )
     except SagaError as refused:
-        return problem_of(refused, language_of(request.headers.get("accept-language")))
+        return problem_of(refused, language)
     saga = await first_stop(services, answer.saga, patience=PATIENCE_S)
     return JSONResponse(await _body(services, saga), HTTPStatus.OK if saga.status in STOPPED else HTTPStatus.ACCEPTED)
 

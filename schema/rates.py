@@ -105,6 +105,11 @@ async def charge(context: Charged) -> None:
     points = max(1, math.ceil(context.cost / FIELDS_PER_POINT))
     context.rate = state = await context.backend.rates.charge(context.user, points)
     if state.exceeded:
-        raise limit_exceeded(
-            "rate", allowed=state.limit, value=points, remaining=state.remaining, retryAfter=state.reset_in_s
-        )
+        raise over_rate(state)
+
+
+def over_rate(state: RateState) -> GraphQLError:
+    """The error that tells what is left, and when to come again."""
+    return limit_exceeded(
+        "rate", allowed=state.limit, value=state.cost, remaining=state.remaining, retryAfter=state.reset_in_s
+    )

@@ -11,6 +11,7 @@ from sagas.errors import RetryableError
 from sagas.ids import ProjectId
 from sagas.models import SagaStatus
 from sagas.ports import AccessLevel
+from schema.limits import Limits
 from tests.app.api import Api, serving
 from tests.world import COLLEAGUE, ENGINEER, World
 
@@ -139,3 +140,18 @@ async def test_a_client_that_goes_away_does_not_end_the_saga(api: Api) -> None:
             await api.http.post(PATH, json=PLACE, headers=IRINA)
     answer = (await api.http.post(PATH, json=PLACE, headers=IRINA)).json()
     assert (await api.world.saga(answer["id"])).status is SagaStatus.AWAITING_INPUT
+
+
+async def test_over_the_rate_gitlab_is_not_asked_and_nothing_starts(world: World) -> None:
+    async with serving(world, engine=False, limits=Limits(rate=2)) as api:
+        first = await api.http.post(PATH, json=PLACE | {"projectPath": "no/such"}, headers=IRINA)
+        assert (first.status_code, first.headers["ratelimit-remaining"]) == (404, "1")
+        assert "errors" not in await api.post("{ viewer { username } }")  # both sides take from one purse
+        refused = await api.http.post(PATH, json=PLACE, headers=IRINA)
+        assert (refused.status_code, refused.json()["code"]) == (429, "LIMIT_EXCEEDED")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        assert await api.services.backend.queries.project_ids() == []
+        others = await api.http.post(
+            PATH, json=PLACE | {"projectPath": "no/such"}, headers={"Authorization": "Bearer pavel"}
+        )
+        assert others.status_code == 404
