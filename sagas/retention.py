@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 
-from sagas.ids import SagaId
+from sagas.ids import ProjectId, SagaId
 from sagas.store import archive
 from sagas.store.database import Database
+from sagas.store.queries import May
 
 BATCH = 100
 """Sagas per transaction: some milliseconds each, so that neither locks nor the write-ahead log swell."""
@@ -59,9 +60,21 @@ async def due(database: Database, retention: Retention) -> Mapping[str, int]:
     }
 
 
-async def bring_back(database: Database, saga_ids: Collection[SagaId]) -> int:
-    """Move those of these sagas that are archived back among the others, for reading; returns how many are there now."""
-    return await database.run(partial(archive.bring_back, saga_ids=saga_ids), point="unarchive")
+async def bring_back(database: Database, saga_ids: Collection[SagaId], may: May | None = None) -> int:
+    """Move those of these sagas that are archived back among the others, for reading; returns how many are there now.
+
+    `may`: whose projects the one who asks may see. For others nothing moves: a stranger's question has no effect.
+    """
+    if may is not None:
+        saga_ids = await _seen_by(may, database, saga_ids)
+    return await database.run(partial(archive.bring_back, saga_ids=saga_ids), point="unarchive") if saga_ids else 0
+
+
+async def _seen_by(may: May, database: Database, saga_ids: Collection[SagaId]) -> Collection[SagaId]:
+    """Without those that are archived and not to be seen; one that somebody else is just bringing back stays in."""
+    projects = await database.read(partial(archive.projects, saga_ids=saga_ids))
+    seen = await may([ProjectId(project) for project in set(projects.values())]) if projects else ()
+    return [saga_id for saga_id in saga_ids if saga_id not in projects or projects[saga_id] in seen]
 
 
 async def bring_all_back(database: Database) -> int:

@@ -1,5 +1,6 @@
 """What a resolver gets beside its arguments: who asks, whom to ask, and loaders that live for one operation."""
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeAlias
@@ -7,6 +8,7 @@ from typing import TypeAlias
 import strawberry
 
 from sagas.errors import SagaError
+from sagas.ids import ProjectId
 from sagas.ports import User
 from sagas.texts import ENGLISH, Language
 from schema.backend import Backend
@@ -31,7 +33,10 @@ class Context:
     @cached_property
     def loaders(self) -> Loaders:
         """What is loaded through, once for all who ask for the same."""
-        return Loaders(self.backend)
+        return Loaders(self.backend, self._may_see)
+
+    async def _may_see(self, projects: Sequence[ProjectId]) -> Collection[ProjectId]:
+        return await self.backend.access.readable(self.viewer, projects)
 
     def refresh(self) -> None:
         """Forget what was loaded: what comes next is read anew."""

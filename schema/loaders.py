@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TypeVar
 
 from sagas.ids import ProjectId, SagaId
 from sagas.models import CalculationTask, Draft, Saga, SagaEvent
 from sagas.ports import Branch, Forge, Issue, MergeRequest, Project
-from sagas.store.queries import Page, Queries
+from sagas.store.queries import May, Page, Queries
 from schema.backend import Backend
 from schema.batching import Batching
 
@@ -27,13 +27,15 @@ class Loaders:
     One statement per relation and batch for what is ours, parallel calls for what is GitLab's.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, may: May) -> None:
+        """`may`: those of some projects that the viewer may see."""
+        self._may = may
         self._queries, self._forge = backend.queries, backend.forge
 
     @cached_property
     def saga(self) -> Batching[SagaId, Saga | None]:
         """Sagas by id."""
-        return _optional(self._queries.sagas)
+        return _optional(partial(self._queries.sagas, may=self._may))
 
     @cached_property
     def draft(self) -> Batching[SagaId, Draft | None]:

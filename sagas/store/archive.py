@@ -8,7 +8,7 @@ A saga is in exactly one of both places at any moment: each move is one transact
 Its tasks stay where they are: by them an output on a branch is known to be current, however old.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from uuid import UUID
@@ -62,6 +62,7 @@ _TABLES: tuple[tuple[type[SQLModel], str, str], ...] = (
 _THERE = "SELECT count(*) FROM saga WHERE id = ANY($1::uuid[])"
 _STAYS = "INSERT INTO returned_saga (saga_id) VALUES ($1)"
 _FORGET = "DELETE FROM archived_saga WHERE id = $1"
+_PROJECTS = "SELECT id, project_id FROM archived_saga WHERE id = ANY($1::uuid[])"
 _SOME = "SELECT id FROM archived_saga ORDER BY id LIMIT $1"
 
 
@@ -104,6 +105,11 @@ async def count(connection: Connection, definition: str, *, older_than: timedelt
 async def some(connection: Connection, limit: int) -> Sequence[UUID]:
     """The ids of up to `limit` archived sagas."""
     return [record["id"] for record in await connection.fetch(_SOME, limit)]
+
+
+async def projects(connection: Connection, saga_ids: Iterable[UUID]) -> Mapping[UUID, int]:
+    """The project of each of these sagas that is archived."""
+    return {record["id"]: record["project_id"] for record in await connection.fetch(_PROJECTS, list(saga_ids))}
 
 
 async def bring_back(connection: Connection, saga_ids: Iterable[UUID]) -> int:

@@ -5,7 +5,7 @@ cannot leave a connection behind half-used.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import (
@@ -44,6 +44,8 @@ from sagas.store.pages import EventKey, Page, SagaKey, Window
 __all__ = ["Page", "Queries", "SagaFilter"]
 
 T = TypeVar("T")
+May = Callable[[Sequence[ProjectId]], Awaitable[Collection[ProjectId]]]
+BringBack = Callable[[Sequence[SagaId], May | None], Awaitable[int]]
 _SAGA = tuple(SagaRow.__table__.columns)  # type: ignore[attr-defined]  # set by SQLModel's metaclass
 
 _SAGA_NAMES = tuple(column.name for column in _SAGA)
@@ -63,9 +65,7 @@ SELECT id FROM project WHERE id IS NOT NULL
 class Queries:
     """Reads over one engine, each with a connection of its own."""
 
-    def __init__(
-        self, engine: AsyncEngine, *, bring_back: Callable[[Sequence[SagaId]], Awaitable[int]] | None = None
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, *, bring_back: BringBack | None = None) -> None:
         """`bring_back` moves archived sagas back among the others; returns how many of those asked for are there now."""
         self._bring_back = bring_back
         # Single statements need no BEGIN and ROLLBACK around them.
@@ -76,11 +76,11 @@ class Queries:
         """The saga as it is now."""
         return (await self.sagas([saga_id])).get(saga_id)
 
-    async def sagas(self, ids: Sequence[SagaId]) -> dict[SagaId, Saga]:
-        """Those of the sagas that exist, as they are now; one that was archived comes back for it."""
+    async def sagas(self, ids: Sequence[SagaId], may: May | None = None) -> dict[SagaId, Saga]:
+        """Those of the sagas that exist, as they are now; one that was archived comes back for whoever `may` see it."""
         found = {SagaId(row.id): row for row in await self._sagas(SAGAS_BY_ID, {"ids": list(ids)})}
         missing = [saga_id for saga_id in ids if saga_id not in found]
-        if missing and self._bring_back is not None and await self._bring_back(missing):
+        if missing and self._bring_back is not None and await self._bring_back(missing, may):
             found |= {SagaId(row.id): row for row in await self._sagas(SAGAS_BY_ID, {"ids": missing})}
         return found
 

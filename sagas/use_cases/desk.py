@@ -164,7 +164,13 @@ class Desk:
     async def saga(self, user: User, saga_id: SagaId) -> Saga:
         """The saga, for a user who may write to its project."""
         saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
-        if saga is None and await bring_back(self.database, [saga_id]):
+
+        async def may(projects: Sequence[ProjectId]) -> Sequence[ProjectId]:
+            for project in projects:
+                await self.may_write(user, project, "sagaId", sees_code=True)
+            return projects
+
+        if saga is None and await bring_back(self.database, [saga_id], may):
             saga = await self.database.read(lambda connection: commands.saga(connection, saga_id))
         if saga is None:
             raise not_found(("sagaId",))

@@ -97,6 +97,23 @@ async def test_whoever_may_not_see_it_is_told_what_he_is_told_of_one_that_never_
     unknown = ids.global_id(ids.SAGA, UUID(int=1))
     there, never = [await api.post(SAGA, token="pavel", id=each) for each in (saga_id(row), unknown)]
     assert there == never
+    there, never = [await api.post(CANCEL, token="pavel", id=each) for each in (saga_id(row), unknown)]
+    assert there == never
+
+
+@pytest.mark.parametrize("level", [AccessLevel.NONE, AccessLevel.REPORTER])
+async def test_what_one_may_not_do_moves_nothing_out_of_the_archive(api: Api, level: AccessLevel) -> None:
+    row = await finished(api)
+    event = ids.global_id(ids.SAGA_EVENT, row.id, row.version)
+    task = await api.world.database.read(lambda c: c.fetchval("SELECT id FROM calculation_task LIMIT 1"))
+    await archive(api)
+    api.world.access.set(COLLEAGUE, api.world.project.id, level)
+    await api.post(CANCEL, token="pavel", id=saga_id(row))
+    if level is AccessLevel.NONE:
+        await api.post(SAGA, token="pavel", id=saga_id(row))
+        for each in (saga_id(row), event, ids.global_id(ids.CALCULATION_TASK, task)):
+            await api.post(NODE, token="pavel", id=each)
+    assert await api.world.database.read(lambda c: c.fetchval("SELECT count(*) FROM saga")) == 0
 
 
 async def test_a_subscription_tells_its_end_and_completes(api: Api, server: Listener) -> None:

@@ -47,7 +47,7 @@ async def finished(world: World, branch: str = "issue/1-test", key: str | None =
 
 
 def queries(world: World) -> Queries:
-    return Queries(world.database.engine, bring_back=lambda ids: bring_back(world.database, ids))
+    return Queries(world.database.engine, bring_back=lambda ids, may: bring_back(world.database, ids, may))
 
 
 async def test_an_archived_saga_comes_back_to_the_last_digit_for_whoever_asks_for_it(world: World) -> None:
