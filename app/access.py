@@ -14,7 +14,7 @@ _REMEMBERED = 10_000
 class RoleSource(Protocol):
     """Where roles come from: the GitLab facade."""
 
-    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+    async def rights(self, project: ProjectId, user_id: int, *, external: bool = False) -> Rights:
         """The user's role in the project, inherited ones included, and what it lets him read."""
 
 
@@ -23,7 +23,7 @@ class GitLabAccess:
 
     def __init__(self, gitlab: RoleSource, *, ttl: float = 60) -> None:
         self._gitlab = gitlab
-        self._rights: AnswerCache[tuple[int, ProjectId], Rights] = AnswerCache(ttl=ttl, size=_REMEMBERED)
+        self._rights: AnswerCache[tuple[int, bool, ProjectId], Rights] = AnswerCache(ttl=ttl, size=_REMEMBERED)
 
     async def level(self, user: User, project: ProjectId) -> AccessLevel:
         """The user's role in the project; GUEST also for whoever may read a public or internal one without a role."""
@@ -31,7 +31,10 @@ class GitLabAccess:
 
     async def rights(self, user: User, project: ProjectId) -> Rights:
         """The role, and what of the project the user may read."""
-        return await self._rights.get((user.id, project), lambda: self._gitlab.rights(project, user.id))
+        return await self._rights.get(
+            (user.id, user.external, project),
+            lambda: self._gitlab.rights(project, user.id, external=user.external),
+        )
 
     async def readable(self, user: User, projects: Sequence[ProjectId]) -> frozenset[ProjectId]:
         """Those whose code the user may read; unknown answers are asked for at the same time."""

@@ -40,6 +40,8 @@ class User:
     avatar_url: str | None = None
     read_only: bool = False
     """Whether the credentials that came with the request let their owner only look, whatever his role."""
+    external: bool = False
+    """GitLab's external users see no internal project that they are not members of; False where GitLab does not tell."""
 
 
 @dataclass(frozen=True, slots=True)

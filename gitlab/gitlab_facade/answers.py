@@ -38,7 +38,12 @@ def _reader(read: Callable[[Answer], T]) -> Callable[[Answer], T]:
 def user(answer: Answer) -> User:
     """A user, as in `GET /user` and among an issue's assignees (there without an e-mail address)."""
     return User(
-        int(answer["id"]), answer["username"], answer.get("name"), answer.get("email") or None, answer.get("avatar_url")
+        int(answer["id"]),
+        answer["username"],
+        answer.get("name"),
+        answer.get("email") or None,
+        answer.get("avatar_url"),
+        external=answer.get("external") is True,
     )
 
 

@@ -1,6 +1,6 @@
 """What is asked of a GitLab server beside a saga's own work: who somebody is, what he may do, whether the token is good."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 
@@ -74,9 +74,13 @@ class GitLabInstance:
         """A user by numeric id or by username; None where there is no such user, or GitLab lets him in no more."""
         return await self._pool.run(lambda client: _user(client, ref))
 
-    async def rights(self, project: ProjectId, user_id: int) -> Rights:
-        """The user's role, inherited ones included, and what it lets him read; GUEST for strangers of an open project."""
-        return await self._pool.run(lambda client: _rights(client, project, user_id))
+    async def rights(self, project: ProjectId, user_id: int, *, external: bool = False) -> Rights:
+        """The user's role, inherited ones included, and what it lets him read; GUEST for strangers of an open project.
+
+        To an `external` user only a public project is open.
+        """
+        shown = {"public"} if external else {"public", "internal"}
+        return await self._pool.run(lambda client: _rights(client, project, user_id, shown))
 
     async def hooks(self, project: ProjectId) -> tuple[ProjectHook, ...]:
         """The project's webhooks; needs Maintainer."""
@@ -149,7 +153,7 @@ def _is_let_in(user: answers.Answer) -> bool:
     return bool(user.get("state", "active") == "active")
 
 
-def _rights(client: Client, project: ProjectId, user_id: int) -> Rights:
+def _rights(client: Client, project: ProjectId, user_id: int, shown: Collection[str]) -> Rights:
     """By GitLab's table of permissions: below Reporter, the code is for those to whom the project shows it anyway."""
     try:
         member = client.projects.get(project, lazy=True).members_all.get(user_id).attributes
@@ -162,21 +166,21 @@ def _rights(client: Client, project: ProjectId, user_id: int) -> Rights:
         level = AccessLevel.NONE
     if level >= AccessLevel.REPORTER:
         return Rights(level, code=True, issues=True)
-    return _rights_below_reporter(client, project, level)
+    return _rights_below_reporter(client, project, level, shown)
 
 
 _SHOWN_BY_SAGAS = ("repository", "merge_requests")
 """A saga and its journal tell of both: whoever may not see one of them in GitLab sees no saga."""
 
 
-def _rights_below_reporter(client: Client, project: ProjectId, level: AccessLevel) -> Rights:
+def _rights_below_reporter(client: Client, project: ProjectId, level: AccessLevel, shown: Collection[str]) -> Rights:
     try:
         told = client.projects.get(project).attributes
     except GitlabError as error:
         if is_missing(error, "Project"):
             return NO_RIGHTS
         raise
-    is_open, is_member = told.get("visibility") in {"public", "internal"}, level > AccessLevel.NONE
+    is_open, is_member = told.get("visibility") in shown, level > AccessLevel.NONE
     if not is_open and not is_member:
         return NO_RIGHTS
     # "private" here means: for members only, whatever the project's own visibility.

@@ -63,9 +63,9 @@ class EngineOnlyForge(GitLabFacade):
             return Project(PROJECT_ID, PROJECT_PATH, url, f"{url}.git", "main")
         return await super().project(ref)
 
-    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+    async def rights(self, project: ProjectId, user_id: int, *, external: bool = False) -> Rights:
         everybody = Rights(AccessLevel.DEVELOPER, code=True, issues=True)
-        return everybody if project == PROJECT_ID else await super().rights(project, user_id)
+        return everybody if project == PROJECT_ID else await super().rights(project, user_id, external=external)
 
     async def branch(self, project: ProjectId, name: str) -> Branch | None:
         if project == PROJECT_ID:

@@ -66,6 +66,28 @@ async def test_below_reporter_the_project_says_what_may_be_read(
     assert await facade.rights(P, 4) == rights
 
 
+@pytest.mark.parametrize(
+    ("member", "visibility", "rights"),
+    [
+        (None, "internal", NO_RIGHTS),
+        (None, "public", Rights(GUEST, code=True, issues=True)),
+        (10, "internal", Rights(GUEST, code=False, issues=True)),
+    ],
+)
+async def test_to_an_external_user_an_internal_project_is_a_private_one(
+    server: ScriptedServer, facade: GitLabFacade, member: int | None, visibility: str, rights: Rights
+) -> None:
+    server.will(
+        Reply(200, {"id": 4, "username": "guest", "external": True}),
+        Reply(200, {"scopes": ["api"]}),
+        Reply(404, {"message": "404 Not found"}) if member is None else Reply(200, {"id": 4, "access_level": member}),
+        Reply(200, {"id": P, "visibility": visibility}),
+    )
+    user = await facade.current_user("his-own")
+    assert user.external
+    assert await facade.rights(P, user.id, external=user.external) == rights
+
+
 ADA: dict[str, object] = {"id": 4, "username": "ada", "name": "Ada"}
 
 

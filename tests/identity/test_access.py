@@ -1,6 +1,7 @@
 """Roles as GitLab tells them, remembered per user and project."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
@@ -20,8 +21,10 @@ class Roles:
         self.at_once = self.most_at_once = 0
         self.fault: Exception | None = None
 
-    async def rights(self, project: ProjectId, user_id: int) -> Rights:
+    async def rights(self, project: ProjectId, user_id: int, *, external: bool = False) -> Rights:
         self.asked.append((user_id, project))
+        if external:
+            return NO_RIGHTS
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0)
@@ -76,3 +79,11 @@ async def test_gitlab_being_away_is_told_and_never_taken_for_no_access() -> None
     roles.fault = None
     roles.levels[ENGINEER.id, ONE] = AccessLevel.REPORTER
     assert await access.readable(ENGINEER, [ONE, TWO]) == {ONE}
+
+
+async def test_an_external_user_is_asked_about_as_one_and_gets_nobody_elses_answer() -> None:
+    roles = Roles()
+    roles.levels[ENGINEER.id, ONE] = AccessLevel.REPORTER
+    access = _access(roles)
+    assert await access.readable(ENGINEER, [ONE]) == {ONE}
+    assert await access.readable(replace(ENGINEER, external=True), [ONE]) == frozenset()
