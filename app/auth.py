@@ -151,7 +151,9 @@ class JwtAuthenticator:
                 outage=True,
             ) from error
         except PyJWTError as error:
-            raise UnauthenticatedError(say("The token is not accepted: {error}", error=str(error))) from error
+            # It may quote the token's key id, and half of a surrogate pair in there fits into no answer.
+            quoted = str(error).encode("utf-8", "backslashreplace").decode()
+            raise UnauthenticatedError(say("The token is not accepted: {error}", error=quoted)) from error
         except (ValueError, OverflowError, RecursionError) as error:
             # What the token holds is read before its signature is: nesting and numbers are anybody's.
             raise UnauthenticatedError(say("The token is not accepted: it cannot be read.")) from error

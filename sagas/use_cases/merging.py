@@ -20,7 +20,7 @@ from sagas.use_cases.desk import Desk, not_found, refuse_unstorable, refusing_gi
 from sagas.use_cases.starting import bear
 
 PATIENCE_S = 20.0
-_QUICK_ACTION = re.compile(r"^[ \t\r]*/[A-Za-z].*", re.MULTILINE)
+_QUICK_ACTION = re.compile(r"^[^\S\n]*/[A-Za-z].*", re.MULTILINE)
 """GitLab carries out lines such as `/merge` or `/copy_metadata` for whoever opens the merge request: the service."""
 _FIRST_PAUSE_S = 0.02
 _LONGEST_PAUSE_S = 0.25

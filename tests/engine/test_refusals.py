@@ -124,6 +124,7 @@ async def test_a_key_goes_on_naming_the_merge_request_that_it_found(world: World
         ("description", "/merge"),
         ("description", "Please look.\n/copy_metadata group/secret#1\nThanks"),
         ("description", "Please look.\r\n \t\r/Target_Branch main"),
+        ("description", "Please look.\n\f\v\u00a0/merge"),
     ],
 )
 async def test_texts_of_a_merge_request_give_gitlab_no_commands_and_forge_no_trailers(

@@ -43,6 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
         ),
         pytest.param(gw.unsigned({"alg": "RS256", "kid": ["k1"]}, gw.claims()), id="a list as key id"),
         pytest.param(gw.unsigned({"alg": "RS256", "kid": {"a": 1}}, gw.claims()), id="an object as key id"),
+        pytest.param(gw.unsigned({"alg": "RS256", "kid": "\ud800"}, gw.claims()), id="half a surrogate pair as key id"),
         pytest.param(gw.unsigned({"alg": ["RS256"], "kid": "k1"}, gw.claims()), id="a list as algorithm"),
         pytest.param(gw.unsigned({"alg": "RS256", "kid": "k1", "crit": ["b64"], "b64": False}, gw.claims()), id="crit"),
         pytest.param(gw.unsigned([], gw.claims()), id="header is a list"),
@@ -58,6 +59,7 @@ async def test_a_forged_token_opens_nothing_and_breaks_nothing(server: ScriptedS
     with pytest.raises(UnauthenticatedError) as caught:
         await authenticator.authenticate(forged)
     assert forged not in caught.value.message
+    assert caught.value.message.encode(), "it fits into an answer"
     assert (await authenticator.authenticate(gw.token())).id == 2
 
 
