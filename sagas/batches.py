@@ -55,25 +55,35 @@ class Batches(Generic[Item, Answer]):
         return await answer
 
     async def aclose(self) -> None:
-        """Stop writing; what was not written stays unanswered."""
+        """Stop writing; whose item was under way is cancelled, and what had to wait stays unanswered."""
         flushing = tuple(self._flushing)
         for task in flushing:
             task.cancel()
         await asyncio.gather(*flushing, return_exceptions=True)
 
     async def _flush(self) -> None:
-        while batch := self._next():
-            try:
-                await self._write_together(batch)
-            except RetryableError as away:
-                _refuse(batch, away)
-            except Exception as failure:  # noqa: BLE001 - whatever it is, each item must get its answer
-                await self._write_each(batch, failure)
-            finally:
-                if self._apart is not None:
-                    self._under_way.difference_update(self._apart(item) for item, _ in batch)
-        # In the same breath as the last look at what is pending: whoever adds now must set out by himself.
-        self._flushing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+        try:
+            while batch := self._next():
+                await self._write_one(batch)
+        finally:
+            # In the same breath as the last look at what is pending: whoever adds now must set out by himself. Also where
+            # it was cut off: one that is gone must not be waited for.
+            self._flushing.discard(cast("asyncio.Task[None]", asyncio.current_task()))
+
+    async def _write_one(self, batch: Sequence[tuple[Item, asyncio.Future[Answer]]]) -> None:
+        try:
+            await self._write_together(batch)
+        except RetryableError as away:
+            _refuse(batch, away)
+        except asyncio.CancelledError:
+            for _, future in batch:
+                future.cancel()
+            raise
+        except Exception as failure:  # noqa: BLE001 - whatever it is, each item must get its answer
+            await self._write_each(batch, failure)
+        finally:
+            if self._apart is not None:
+                self._under_way.difference_update(self._apart(item) for item, _ in batch)
 
     def _next(self) -> list[tuple[Item, asyncio.Future[Answer]]]:
         if self._apart is None:

@@ -12,6 +12,9 @@ from sagas.store.clock import DatabaseClock
 from sagas.store.database import Connection
 from sagas.store.outcomes import Definitions, Outcome
 
+_BEHIND = timedelta(seconds=1)
+"""As far behind the database's clock may what a process knows of it lie: longer than an answer is on its way."""
+
 
 class PromptRecording:
     """A batch of outcomes, for one try; give it to `Database.run` as a single statement.
@@ -53,6 +56,9 @@ class PromptRecording:
         now = self._clock.now()
         if now is None:
             return []
+        # What lies ahead of the database's own clock was dated before somebody set that back. Dated after it, a look or
+        # another attempt would come as much too late: such decisions take the time as it is.
+        dated = [outcome for outcome in self._outcomes if outcome.saga.updated_at - now <= _BEHIND]
         decided = [
             (
                 outcome,
@@ -67,6 +73,6 @@ class PromptRecording:
                     context=outcome.context,
                 ),
             )
-            for outcome in self._outcomes
+            for outcome in dated
         ]
         return [(outcome, change) for outcome, change in decided if unchanged.movable(change)]

@@ -103,6 +103,11 @@ class Prompt:
         return _changes(self._settled.values())
 
     @property
+    def unsure(self) -> frozenset[SagaId]:
+        """The sagas of which something was sent with a COMMIT that was not answered."""
+        return frozenset(self._unsure)
+
+    @property
     def answers(self) -> list[Answer | RefusedError | Left]:
         """An answer or a refusal for each command that it could settle."""
         return [

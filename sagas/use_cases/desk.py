@@ -11,14 +11,22 @@ from uuid import uuid4
 from sagas.batches import Batches
 from sagas.catalogue import Catalogue
 from sagas.change import Change
-from sagas.errors import RefusalCode, RefusedError, RetryableError, TerminalError, refused
+from sagas.errors import (
+    RefusalCode,
+    RefusedError,
+    RetryableError,
+    SagaError,
+    TerminalError,
+    UnknownOutcomeError,
+    refused,
+)
 from sagas.faults import crash_point
 from sagas.ids import ProjectId, SagaId
 from sagas.models import Saga
 from sagas.ports import Access, AccessLevel, Announcer, Forge, Hint, Json, Project, User
 from sagas.retention import bring_back
 from sagas.steps import documents
-from sagas.store import commands, idempotency
+from sagas.store import commands, database, idempotency
 from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
 from sagas.store.idempotency import Known, Request
@@ -89,15 +97,23 @@ class Desk:
         answer = await self._prompt.add(command)
         return await self._commands.add(answer) if isinstance(answer, Left) else answer
 
-    async def _command_promptly(self, batch: Sequence[Command]) -> Sequence[Answer | RefusedError | Left]:
+    async def _command_promptly(self, batch: Sequence[Command]) -> Sequence[Answer | SagaError | Left]:
         prompt = Prompt(batch)
-        await self.database.run(prompt, point="command", single=True)
+        try:
+            await self.database.run(prompt, point="command", single=True)
+        except RetryableError:
+            return [_away(in_doubt=command.asked.saga_id in prompt.unsure) for command in batch]
         self._tell_of(prompt.made)
         return prompt.answers
 
-    async def _command(self, batch: Sequence[Left]) -> Sequence[Answer | RefusedError]:
+    async def _command(self, batch: Sequence[Left]) -> Sequence[Answer | SagaError]:
         commanding = Commanding(batch)
-        answers = await self.database.run(commanding, point="command")
+        try:
+            answers = await self.database.run(commanding, point="command")
+        except RetryableError as away:
+            # What was sent without locks, and not answered, may stand although nothing of this was sent.
+            lost = isinstance(away, UnknownOutcomeError)
+            return [_away(in_doubt=lost or left.unsure is not None) for left in batch]
         self._tell_of(commanding.made)
         return answers
 
@@ -207,6 +223,10 @@ class Desk:
     async def _find(self, requests: Sequence[Request]) -> Sequence[Known | None]:
         _, known = await self.database.read(lambda connection: idempotency.find(connection, requests))
         return known
+
+
+def _away(*, in_doubt: bool) -> RetryableError:
+    return database.in_doubt() if in_doubt else database.database_unavailable()
 
 
 def not_found(path: Sequence[str]) -> RefusedError:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
+from types import ModuleType
 from typing import Any
 from uuid import uuid4
 
@@ -10,12 +11,13 @@ import pytest
 
 from sagas.context import SagaContext
 from sagas.definition import Trigger
-from sagas.errors import RefusalCode, RefusedError
+from sagas.errors import RefusalCode, RefusedError, RetryableError, UnknownOutcomeError
 from sagas.ids import LeaseToken, SagaId
 from sagas.models import EventType, Saga, SagaStatus, SignalKind
+from sagas.recorder import Recorder
 from sagas.results import Advanced, NewDraft
 from sagas.service import Desk, SagaService
-from sagas.store import claims, inbox, noticing, prompt, unchanged
+from sagas.store import claims, commands, inbox, noticing, prompt, unchanged
 from sagas.store.claims import Held
 from sagas.store.clock import DatabaseClock
 from sagas.store.outcomes import Outcome
@@ -136,6 +138,43 @@ def losing_answers(monkeypatch: pytest.MonkeyPatch) -> list[object]:
     return lost
 
 
+async def test_a_command_that_was_sent_before_the_database_went_is_not_told_that_nothing_was_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was decided without a lock, and its answer lost; what comes to look under the lock finds no database."""
+    saga = await waiting(world)
+    world.database.patience = 0.2
+    with monkeypatch.context() as patch:
+        losing_answers(patch)
+        going_away(patch, commands, "lock")
+        with pytest.raises(UnknownOutcomeError) as away:
+            await world.service.pause(ENGINEER, SagaId(saga.id))
+    assert away.value.code == "DATABASE_UNAVAILABLE"
+    assert (await world.saga(saga.id)).status is SagaStatus.PAUSED, "it was done indeed"
+
+
+async def test_a_command_of_which_nothing_was_sent_is_told_that_nothing_was_changed(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saga = await waiting(world)
+    world.database.patience = 0.2
+    with monkeypatch.context() as patch:
+        going_away(patch, commands, "seen")
+        with pytest.raises(RetryableError) as away:
+            await world.service.pause(ENGINEER, SagaId(saga.id))
+    assert not isinstance(away.value, UnknownOutcomeError)
+    assert (await world.saga(saga.id)).version == saga.version
+
+
+def going_away(monkeypatch: pytest.MonkeyPatch, store: ModuleType, statement: str) -> None:
+    """The database is away whenever this statement is to be sent."""
+
+    async def away(*_: object) -> None:
+        raise ConnectionRefusedError("away")
+
+    monkeypatch.setattr(store, statement, away)
+
+
 def elsewhere(world: World) -> SagaService:
     """The use cases of another process."""
     desk = world.desk
@@ -233,10 +272,28 @@ def test_the_clock_is_not_trusted_for_long(monkeypatch: pytest.MonkeyPatch) -> N
 async def test_a_decision_is_never_dated_before_the_one_that_it_follows(world: World) -> None:
     saga = await leased(world)
     clock = DatabaseClock()
-    clock.heard(saga.updated_at - timedelta(minutes=1))
+    clock.heard(saga.updated_at - timedelta(milliseconds=500))
     writing = prompt.PromptRecording([report(saga)], definitions=world.definitions.get, lease=LEASE, clock=clock)
     (change,) = (await world.database.run(writing, single=True)).values()
     assert change.now >= saga.updated_at
     now = clock.now()
     assert now is not None
     assert now > saga.updated_at, "the answer has set the clock"
+
+
+async def test_a_decision_after_the_clock_was_set_back_wakes_its_saga_by_the_clock_as_it_is(world: World) -> None:
+    """Dated after the row's last change it would be looked after an hour late."""
+    saga = await leased(world)
+    before = "UPDATE saga SET updated_at = updated_at + interval '1 hour' WHERE id = $1"
+    await world.database.run(lambda c: c.execute(before, saga.id))
+    saga = await world.saga(saga.id)
+    clock = DatabaseClock()
+    clock.heard(await world.database.read(commands.now))
+    recorder = Recorder(world.database, world.definitions.get, world.announcer, lease=LEASE, clock=clock)
+    await recorder.recorded(report(saga))
+    now = await world.database.read(commands.now)
+    written = await world.saga(saga.id)
+    assert written.version == saga.version + 1
+    assert written.updated_at <= now
+    assert written.due_at is not None
+    assert written.due_at <= now + LEASE

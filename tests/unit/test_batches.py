@@ -129,3 +129,18 @@ async def test_items_that_must_stay_apart_are_never_under_way_together() -> None
     writer.may_go_on.set()
     await asyncio.gather(*going)
     assert writer.batches[2:] == [[101], [201]]
+
+
+async def test_a_write_that_is_cut_off_keeps_nobody_waiting_and_later_items_are_written() -> None:
+    cut = asyncio.Event()
+
+    async def write(items: Sequence[int]) -> Sequence[int]:
+        if not cut.is_set():
+            cut.set()
+            raise asyncio.CancelledError
+        return items
+
+    batches: Batches[int, int] = Batches(write, apart=lambda item: item)
+    with pytest.raises(asyncio.CancelledError):
+        await batches.add(1)
+    assert await asyncio.gather(*(batches.add(item) for item in (1, 2))) == [1, 2]
