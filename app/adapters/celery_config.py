@@ -13,14 +13,16 @@ from kombu.entity import Exchange, Queue
 from pgmq.install import get_embedded_install_sql
 from sqlalchemy import make_url
 
+PGMQ_TRANSPORT = "app.adapters.pgmq_transport:Transport"
 CONNECT_TIMEOUT = 4
 """Seconds to reach a broker or the result backend."""
 _VISIBILITY = 20
 """Seconds after which a task whose worker fell silent is given to another (pgmq only; RabbitMQ notices by itself)."""
 _queue: Callable[..., Queue] = Queue  # kombu's constructors are not typed
 _exchange: Callable[..., Exchange] = Exchange
-_SESSION = "-c idle_in_transaction_session_timeout=5s"
-"""For PostgreSQL: a process that is stopped while it declares a queue must not keep all others waiting at its locks."""
+_SESSION = "-cidle_in_transaction_session_timeout=5s"
+"""For PostgreSQL: a process that is stopped while it declares a queue must not keep all others waiting at its locks.
+Without a space, which libpq would not read back from an address as SQLAlchemy writes it."""
 _PGMQ_LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('balance-orchestrator pgmq', 0))"
 
 
@@ -33,6 +35,7 @@ def celery_config(broker_url: str, result_backend: str, queues: Iterable[str]) -
     names = list(queues)
     return {
         "broker_url": broker_url.partition("?")[0] if is_pgmq(broker_url) else broker_url,
+        "broker_transport": PGMQ_TRANSPORT if is_pgmq(broker_url) else None,
         "broker_connection_timeout": CONNECT_TIMEOUT,
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

@@ -296,6 +296,27 @@ def test_installing_pgmq_again_keeps_its_queues(any_database_url: str) -> None:
         assert channel.queue_declare(broker.queue, passive=True).message_count == 0
 
 
+async def test_a_process_that_is_stopped_while_it_declares_a_queue_keeps_it_from_others_for_seconds_only(
+    database_url: str,
+) -> None:
+    """Its session is ended by PostgreSQL itself: nobody else can tell that it sleeps."""
+    broker = on_pgmq(f"{database_url}?application_name=sleeper")
+    publisher = broker.publisher()
+    message = broker.message()
+    connection = broker.application().connection_for_write()
+    try:
+        channel = connection.channel()
+        with channel.pgmq.pool.connection() as sleeper:
+            assert sleeper.execute("SHOW application_name").fetchone() == ("sleeper",), "the whole address counts"
+            sleeper.execute("SELECT pgmq.create(%s)", [channel.canonical_queue_name(broker.queue)])
+            await eventually(lambda: published(publisher, message), timeout=30)
+            with pytest.raises(psycopg.errors.IdleInTransactionSessionTimeout):
+                sleeper.execute("SELECT 1")
+    finally:
+        connection.release()
+        await publisher.aclose()
+
+
 # -- revoking ---------------------------------------------------------------------------------------------------------
 
 

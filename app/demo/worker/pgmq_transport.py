@@ -11,6 +11,8 @@ from functools import partial
 
 from kombu.transport import pgmq
 
+from app.adapters.pgmq_transport import Transport as WholeAddressTransport
+
 ACK_TRIES = 3
 
 
@@ -38,7 +40,7 @@ class Channel(pgmq.Channel):
         return None
 
 
-class Transport(pgmq.Transport):
-    """The transport with that channel."""
+class Transport(WholeAddressTransport):
+    """The service's transport with that channel."""
 
     Channel = Channel
