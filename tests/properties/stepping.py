@@ -1,19 +1,27 @@
 """The engine taken apart: one claim, one act, one record at a time, so that anything can come between them."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from math import inf
+from typing import Any
+
+import asyncpg
+import pytest
 
 from sagas.context import SagaContext
 from sagas.errors import StaleLease
 from sagas.ids import LeaseToken, SagaId
 from sagas.models import Saga
+from sagas.recorder import Recorder
 from sagas.results import StepResult
 from sagas.steps import perform
 from sagas.steps.run import StepRun
-from sagas.store import claims
+from sagas.store import claims, unchanged
 from sagas.store.claims import Held
-from sagas.store.outcomes import Outcome, Recording
+from sagas.store.clock import DatabaseClock
+from sagas.store.outcomes import Outcome
 from sagas.watcher import Watcher
 from tests.world import World
 
@@ -38,10 +46,16 @@ class Stepper:
 
     world: World
     workers: list[Worker] = field(default_factory=list)
+    loses_answer: bool = False
+    """Whether the answer to the next write without a lock is lost, be it a command's or an outcome's."""
+    _clock: DatabaseClock = field(default_factory=DatabaseClock)
 
     async def claim(self) -> bool:
         taken = await self.world.database.run(claims.Claim(limit=1, lease=LEASE))
         self.workers += [self._worker(saga) for saga in taken]
+        for saga in taken:
+            assert saga.due_at is not None
+            self._clock.heard(saga.due_at - LEASE)
         return bool(taken)
 
     def _worker(self, saga: Saga) -> Worker:
@@ -68,12 +82,33 @@ class Stepper:
         """Write the report; False where the lease was lost. A worker that keeps its lease goes on with the next step."""
         assert worker.result is not None
         self.workers.remove(worker)
-        outcome = Outcome(worker.held, worker.result, worker.saga)
-        recording = Recording([outcome], definitions=self.world.definitions.get, lease=LEASE)
-        change = (await self.world.database.run(recording)).get(worker.held)
-        if change is not None and change.keep_lease:
+        context = SagaContext.from_json(worker.saga.context)
+        outcome = Outcome(worker.held, worker.result, worker.saga, context)
+        database, announcer = self.world.database, self.world.announcer
+        recorder = Recorder(database, self.world.definitions.get, announcer, lease=LEASE, clock=self._clock)
+        try:
+            change = await recorder.recorded(outcome)
+        except StaleLease:
+            return False
+        if change.keep_lease:
             self.workers.append(self._worker(change.saga))
-        return change is not None
+        return True
+
+    @contextmanager
+    def losing_answers(self) -> Iterator[None]:
+        """Have answers lost where it is said: the write is through, and its connection breaks."""
+        write = unchanged.move
+
+        async def move(*given: Any, **named: Any) -> Any:
+            moved = await write(*given, **named)
+            if self.loses_answer:
+                self.loses_answer = False
+                raise asyncpg.ConnectionDoesNotExistError("connection was closed in the middle of operation")
+            return moved
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(unchanged, "move", move)
+            yield
 
     async def look(self) -> None:
         """Have the watcher look after whatever waits, now."""

@@ -8,8 +8,8 @@ doing his part: then the saga ends, or it was stuck.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable, Coroutine
-from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime, timedelta
 from typing import Any, ClassVar, TypeAlias, TypeVar
 from uuid import uuid4
 
@@ -29,6 +29,7 @@ from sagas.errors import RefusalCode, RefusedError, RetryableError, SagaError, T
 from sagas.ids import CommitSha, SagaId, TaskId
 from sagas.models import Saga, SagaStatus, Wanted
 from sagas.ports import Json, TaskReport, TaskState
+from sagas.retention import Retention, sweep
 from sagas.use_cases.answers import Answer
 from tests.properties import invariants
 from tests.properties.stepping import Stepper, Worker
@@ -74,6 +75,7 @@ class Story(RuleBasedStateMachine):
         self._stack = AsyncExitStack()
         self.world: World = self.do(self._stack.enter_async_context(new_world(self.database_url)))
         self.stepper = Stepper(self.world)
+        self._stack.enter_context(self.stepper.losing_answers())
         self.answered: list[tuple[Ask, str]] = []
         """Commands that were done, with the keys under which they were."""
         self.removed: CommitSha | None = None
@@ -91,6 +93,7 @@ class Story(RuleBasedStateMachine):
         try:
             if hasattr(self, "saga"):
                 self.do(self._to_its_end())
+                self.do(self._is_archived_and_comes_back())
         finally:
             self.do(self.stepper.execute("TRUNCATE saga CASCADE"))
             self.do(self._stack.aclose())
@@ -355,6 +358,11 @@ class Story(RuleBasedStateMachine):
         port = self.world.publisher if method in BROKER else self.world.forge
         port.fail_next(method, error, after=after)
 
+    @rule()
+    def an_answer_of_the_database_is_lost(self) -> None:
+        """The next decision that is written without a lock is there, and nobody is told."""
+        self.stepper.loses_answer = True
+
     # -- what must hold
 
     @invariant()
@@ -370,6 +378,17 @@ class Story(RuleBasedStateMachine):
             if await self._turn():
                 return
         raise AssertionError(f"the saga does not end: {self.saga.status} in {self.saga.state}: {self.saga.error}")
+
+    async def _is_archived_and_comes_back(self) -> None:
+        """Whoever asks for it, if only by a command that comes too late, finds it as it was."""
+        before, journal = self.saga, await self.world.journal(self.saga.id)
+        await self.stepper.execute("DELETE FROM idempotency_record")
+        assert sum((await sweep(self.world.database, Retention(timedelta(0)))).values()) == 1
+        assert await self.world.journal(self.saga.id) == []
+        with suppress(RefusedError):
+            await self.world.service.cancel(ENGINEER, self.saga_id)
+        assert await invariants.check(self.world, self.saga.id) == before
+        assert await self.world.journal(self.saga.id) == journal
 
     async def _turn(self) -> bool:
         """Let the engine work, then do what the saga waits for; True where it is over."""
