@@ -104,8 +104,8 @@ class Prompt:
 
     @property
     def unsure(self) -> frozenset[SagaId]:
-        """The sagas of which something was sent with a COMMIT that was not answered."""
-        return frozenset(self._unsure)
+        """The sagas of which something was sent, for whoever was not told that it is through."""
+        return frozenset({*self._unsure, *(SagaId(change.saga.id) for change in self.made)})
 
     @property
     def answers(self) -> list[Answer | RefusedError | Left]:
