@@ -5,8 +5,9 @@ from contextlib import asynccontextmanager, contextmanager
 
 from fastapi import FastAPI
 
+from app.at_work import running
 from app.origins import LOOPBACK_HOSTS, WebAccess
-from app.services import Services, running
+from app.services import Services
 from app.settings import AuthMode, Settings
 from app.startup import NotStartedError
 from app.telemetry import open_telemetry

@@ -1,22 +1,16 @@
 """What a process of the service works with, and how the parts that need no opening come together."""
 
-import asyncio
-import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
+from app.at_work import named_in_logs
 from app.auth import Authenticator
-from app.logs import bound
 from app.telemetry import Telemetry
 from gitlab_facade.webhook import WebhookVerifier
 from sagas.catalogue import Catalogue
 from sagas.engine import Attempting, Engine, EngineSettings
-from sagas.models import Saga
 from sagas.ports import Access, Announcer, ChangeFeed, Forge, TaskPublisher
-from sagas.results import StepResult
 from sagas.retention import bring_back
 from sagas.service import Desk, SagaService
 from sagas.steps.run import Tools
@@ -27,11 +21,6 @@ from schema.backend import Backend
 from schema.limits import SHIPPED, Limits
 from schema.live import LiveReads
 from schema.trusted import TrustedDocuments
-
-log = logging.getLogger(__name__)
-
-STOP_PATIENCE_S = 10.0
-"""Longer than an engine's own grace for steps under way."""
 
 
 class CheckedForge(Forge, Protocol):
@@ -139,35 +128,3 @@ def assemble(
         webhooks,
         telemetry,
     )
-
-
-async def named_in_logs(saga: Saga, attempt: Callable[[], Awaitable[StepResult]]) -> StepResult:
-    """What a step logs, wherever it does, names its saga."""
-    with bound(saga_id=saga.id, step=f"{saga.state}/{saga.visit}"):
-        return await attempt()
-
-
-@asynccontextmanager
-async def running(engine: Engine, *, patience: float = STOP_PATIENCE_S) -> AsyncIterator[None]:
-    """The engine at work; at the end it hands over what is under way, within `patience` seconds.
-
-    An engine that fails is logged when it does, and its error is raised at the end.
-    """
-    task = asyncio.create_task(engine.run(), name="engine")
-    task.add_done_callback(_complain)
-    try:
-        yield
-    finally:
-        engine.stop()
-        await asyncio.wait({task}, timeout=patience)
-        if not task.done():
-            # Leases run out by themselves: better to end late work hard than never to end.
-            log.warning("the engine did not stop within %g s; it is cancelled", patience)
-            task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
-
-
-def _complain(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (failure := task.exception()) is not None:
-        log.critical("the engine of this process has failed", exc_info=failure)

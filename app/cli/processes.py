@@ -17,7 +17,7 @@ import typer
 
 from app.cli.words import fail
 from app.demo.lifeline import tell_ready
-from app.garbage import collect_less_often
+from app.garbage import collect_less_often, load_without_collecting
 from app.logs import configure_logging
 from app.settings import Settings, load_database_settings, load_settings
 
@@ -29,6 +29,7 @@ LONGEST_STOP_S = 20.0
 
 def serve_api(given: Mapping[str, Any]) -> None:
     """`serve`, with these settings over the environment's, until a signal ends it."""
+    load_without_collecting()
     from app.main import create_app  # noqa: PLC0415 - other commands do without
     from app.server import Server, server_config  # noqa: PLC0415 - as above
 
@@ -60,6 +61,7 @@ def _no_trace(record: logging.LogRecord) -> bool:
 
 def run_engine() -> None:
     """`engine`, until a signal ends it: steps under way finish or are handed over."""
+    load_without_collecting()
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     from uvicorn.loops.auto import auto_loop_factory  # noqa: PLC0415 - other commands do without
@@ -70,7 +72,7 @@ def run_engine() -> None:
 
 
 async def _engine(settings: Settings) -> None:
-    from app.services import running  # noqa: PLC0415 - other commands do without
+    from app.at_work import running  # noqa: PLC0415 - other commands do without
     from app.telemetry import open_telemetry  # noqa: PLC0415 - as above
     from app.wiring import engine_settings, open_services  # noqa: PLC0415 - as above
 

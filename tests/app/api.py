@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 from fastapi import FastAPI
 
+from app.at_work import running
 from app.auth import UnauthenticatedError
-from app.services import CheckedFeed, Services, assemble, running
+from app.services import CheckedFeed, Services, assemble
 from app.telemetry import Telemetry
 from app.web import build_app
 from gitlab_facade.webhook import WebhookVerifier

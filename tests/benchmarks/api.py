@@ -17,9 +17,9 @@ from itertools import count, cycle
 from sagas.models import SagaStatus
 from schema import ids
 from tests.benchmarks.api_documents import BEGIN, INPUT, PAGE, READ, STEP, Asked
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, less_is_better, more_is_better, percentile, show, spread
 from tests.benchmarks.server import Server, server
-from tests.benchmarks.workload import durable_server
 from tests.world import World, new_world
 
 NAME = "api"

@@ -15,6 +15,11 @@ from typing import Any, Self
 
 import psutil
 
+from app.garbage import load_without_collecting
+
+if __name__ == "__main__":
+    load_without_collecting()
+
 from sagas.ids import SagaId
 from sagas.store import commands
 from tests.benchmarks.workload import FORM, Service, run, service

@@ -12,8 +12,9 @@ import psutil
 
 from sagas.store.database import plain_url
 from tests.benchmarks import floors
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, Options, less_is_better, more_is_better, options, show, spread
-from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, cpu_s, durable_server, run, server_cpu_s, service
+from tests.benchmarks.workload import ENDED, TRANSITIONS, Service, cpu_s, run, server_cpu_s, service
 
 NAME = "engine"
 SHARED = 64

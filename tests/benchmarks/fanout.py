@@ -21,10 +21,10 @@ from sagas.ids import SagaId
 from sagas.ports import Hint
 from sagas.store.database import Connection
 from schema import ids
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.readers import Reader, Told, connect, disconnect
 from tests.benchmarks.report import Measure, less_is_better, more_is_better, percentile, show, spread
 from tests.benchmarks.server import PATIENCE_S, server
-from tests.benchmarks.workload import durable_server
 from tests.world import World, new_world
 
 NAME = "fanout"

@@ -18,7 +18,7 @@ from statistics import mean
 from typing import Any
 from uuid import uuid4
 
-from app.services import running
+from app.at_work import running
 from sagas.catalogue import Catalogue
 from sagas.definitions import shipped_definitions
 from sagas.engine import Engine
@@ -30,8 +30,9 @@ from sagas.steps.run import Tools
 from sagas.store import commands
 from sagas.store.database import Database
 from sagas.store.definitions import DefinitionStore
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, Options, less_is_better, more_is_better, options, show
-from tests.benchmarks.workload import durable_server, run
+from tests.benchmarks.workload import run
 from tests.contract.server_world import ServerWorld
 from tests.fakes import FakeAccess, FakeAnnouncer, FakePublisher
 from tests.support import eventually

@@ -17,9 +17,10 @@ from app.migrate import migrate
 from sagas.store.database import plain_url
 from tests.benchmarks import floors, latency
 from tests.benchmarks.crowd import ask, copy, sibling
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.engine import run_all
 from tests.benchmarks.report import Measure, Options, less_is_better, more_is_better, options, percentile, show, spread
-from tests.benchmarks.workload import ENDED, durable_server, run, service
+from tests.benchmarks.workload import ENDED, run, service
 
 NAME = "history"
 EVENTS = 10

@@ -6,8 +6,9 @@ python -m tests.benchmarks.latency [--json] [--sagas N] [--rounds N]
 import time
 
 from tests.benchmarks import floors
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, Options, less_is_better, options, percentile, show, spread
-from tests.benchmarks.workload import ENDED, STEPPED, WAITING, Service, durable_server, run, service
+from tests.benchmarks.workload import ENDED, STEPPED, WAITING, Service, run, service
 
 NAME = "latency"
 COMMITS = 2

@@ -17,8 +17,9 @@ from urllib.request import urlopen
 from app.settings import PREFIX
 from tests.benchmarks.child import Child
 from tests.benchmarks.crowd import copy
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, Options, options, show
-from tests.benchmarks.workload import durable_server, run
+from tests.benchmarks.workload import run
 from tests.support_rabbitmq import free_port
 
 NAME = "memory"

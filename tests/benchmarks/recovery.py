@@ -8,8 +8,9 @@ import time
 
 from tests.benchmarks.child import Child
 from tests.benchmarks.crowd import ask, copy
+from tests.benchmarks.durable import durable_server
 from tests.benchmarks.report import Measure, Options, less_is_better, options, show, spread
-from tests.benchmarks.workload import durable_server, run
+from tests.benchmarks.workload import run
 
 NAME = "recovery"
 CROWD = 10

@@ -7,7 +7,7 @@ measured is the engine and the database. Versions: 1 is the start, 6 waits for i
 import asyncio
 import json
 from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -19,11 +19,9 @@ import psutil
 from uvicorn.loops.auto import auto_loop_factory
 
 from app.adapters.broadcast import BroadcastAnnouncer, open_broadcast
-from app.adapters.embedded import PostgresServer
+from app.at_work import running
 from app.garbage import collect_less_often
 from app.live import Hub
-from app.migrate import migrate
-from app.services import running
 from sagas.catalogue import Catalogue
 from sagas.definition import COMPLETED, Action, SagaDefinition, Step, StepKind, Transition, Trigger
 from sagas.engine import Engine, EngineSettings
@@ -36,7 +34,6 @@ from sagas.steps.run import Tools
 from sagas.store.database import Database, plain_url
 from sagas.store.definitions import DefinitionStore
 from tests.fakes import ENGINEER, FakeAccess, FakeForge, FakePublisher
-from tests.support_postgres import data_directory
 from tests.world import CATALOGUE
 
 T = TypeVar("T")
@@ -179,19 +176,6 @@ async def service(url: str) -> AsyncIterator[Service]:
             await hub.aclose()
     finally:
         await database.close()
-
-
-@contextmanager
-def durable_server() -> Iterator[str]:
-    """The URL of a migrated database on a server of our own, with PostgreSQL's own durability: fsync is on."""
-    with data_directory() as directory:
-        server = PostgresServer(directory)
-        url = server.start()
-        try:
-            asyncio.run(migrate(url))
-            yield url
-        finally:
-            server.stop()
 
 
 async def server_cpu_s(url: str) -> float:

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.services import named_in_logs
+from app.at_work import named_in_logs
 from app.settings import Settings
 from app.telemetry import open_telemetry
 from gitlab_facade.client import Client

@@ -9,7 +9,7 @@ from threading import Thread
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app.services import named_in_logs
+from app.at_work import named_in_logs
 from app.telemetry.spans import within
 from app.telemetry.steps import ObservedPublisher, observed_steps
 from app.telemetry.traces import open_traces
