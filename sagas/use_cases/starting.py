@@ -1,12 +1,10 @@
 """Starting sagas: read and refuse first, then one transaction that finds the live saga or bears a new one (`births`)."""
 
-from uuid import uuid4
-
 from sagas import trace
 from sagas.context import SagaContext
 from sagas.definition import SagaDefinition, Trigger
 from sagas.errors import Problem, RefusalCode, RefusedError, TerminalError, refused
-from sagas.ids import CommitSha
+from sagas.ids import CommitSha, new_saga_id
 from sagas.ports import Json, Project, User
 from sagas.results import NewDraft
 from sagas.steps import documents
@@ -113,7 +111,7 @@ async def bear(desk: Desk, birth: Birth, asked: Request) -> Answer:
 
     Raises RefusedError(BRANCH_BUSY) where another live saga may write the same files on the branch.
     """
-    return await desk.starts.add(Start(birth, asked, uuid4(), trace.current.get()))
+    return await desk.starts.add(Start(birth, asked, new_saga_id(), trace.current.get()))
 
 
 def _first_state(definition: SagaDefinition, work: WorkBranch) -> str:
