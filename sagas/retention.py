@@ -42,9 +42,9 @@ async def sweep(database: Database, retention: Retention) -> Mapping[str, int]:
         since = archive.BEGINNING
         while True:
             began = time.monotonic()
-            batch, since = await database.run(partial(move, since=since), point="archive")
+            looked_at, batch, since = await database.run(partial(move, since=since), point="archive")
             moved[definition] += batch
-            if batch < BATCH:
+            if looked_at < BATCH:
                 break
             await asyncio.sleep(time.monotonic() - began)
     return moved

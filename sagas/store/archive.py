@@ -31,8 +31,14 @@ WHERE definition_name = $1 AND finished_at < statement_timestamp() - $2::interva
 ORDER BY finished_at
 LIMIT $4
 """
-MOVE_AWAY = f"""
-WITH old AS ({_OLD} FOR UPDATE SKIP LOCKED), kept AS (
+LOCK_OLD = f"{_OLD} FOR UPDATE SKIP LOCKED"
+# Asked again by a look that began with the rows locked: a key that came between the first look and its locks would go with
+# its saga. From here on nobody can bind one to them.
+MOVE_AWAY = """
+WITH old AS (
+    SELECT id FROM saga
+    WHERE id = ANY($1::uuid[]) AND NOT EXISTS (SELECT FROM idempotency_record AS key WHERE key.saga_id = saga.id)
+), kept AS (
     INSERT INTO archived_saga (id, definition_name, project_id, issue_iid, branch, created_at, saga, events, drafts)
     SELECT
         saga.id, definition_name, project_id, issue_iid, branch, created_at, to_jsonb(saga),
@@ -42,7 +48,7 @@ WITH old AS ({_OLD} FOR UPDATE SKIP LOCKED), kept AS (
          FROM draft WHERE draft.saga_id = saga.id)
     FROM old JOIN saga ON saga.id = old.id
 ), gone AS (DELETE FROM saga USING old WHERE saga.id = old.id)
-SELECT count(*) AS moved, max(finished_at) AS newest FROM old
+SELECT count(*) FROM old
 """
 _COUNT = f"SELECT count(*) FROM ({_OLD.replace('LIMIT $4', '')}) AS old"
 _DEFINITIONS = "SELECT DISTINCT name FROM saga_definition ORDER BY name"
@@ -73,6 +79,8 @@ BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 class Moved(NamedTuple):
     """What one `move_away` did."""
 
+    looked_at: int
+    """Fewer than were asked for: there are no more."""
     sagas: int
     newest: datetime
     """When the last of them finished: where the next goes on."""
@@ -88,13 +96,17 @@ async def move_away(
 ) -> Moved:
     """Archive up to `limit` sagas of the definition that finished longer ago than that, and not before `since`.
 
+    In a transaction of the caller's.
+
     Who goes on where the last batch ended need not walk the index over what that left there: entries of its rows, which stay
     as long as anybody holds an older snapshot, and sagas that have to stay.
     Rows that somebody else holds are left for the next time: nobody waits for this, and two at once share the work.
     """
-    record = await connection.fetchrow(MOVE_AWAY, definition, older_than, since, limit)
-    assert record is not None, "an aggregate has a row"
-    return Moved(record["moved"], record["newest"] or since)
+    old = await connection.fetch(LOCK_OLD, definition, older_than, since, limit)
+    if not old:
+        return Moved(0, 0, since)
+    moved = await connection.fetchval(MOVE_AWAY, [saga["id"] for saga in old])
+    return Moved(len(old), int(moved), old[-1]["finished_at"])
 
 
 async def count(connection: Connection, definition: str, *, older_than: timedelta) -> int:

@@ -14,6 +14,7 @@ from sagas.ids import BlobId, ProjectId, SagaId
 from sagas.models import Saga, SagaStatus
 from sagas.retention import Retention, bring_all_back, bring_back, due, sweep
 from sagas.store import archive, tidying
+from sagas.store.database import Connection
 from sagas.store.queries import Queries
 from sagas.store.tasks import produced
 from tests.engine.lost_commits import losing_commits
@@ -21,6 +22,10 @@ from tests.support import eventually
 from tests.world import ENGINEER, FAST, World
 
 AT_ONCE = Retention(timedelta(0))
+_LATE_KEY = """
+INSERT INTO idempotency_record (user_id, mutation, key, input_hash, saga_id, request_id)
+VALUES (1, 'advanceSaga', 'late', '', $1, gen_random_uuid())
+"""
 _ROWS = """
 SELECT 'saga' AS kind, to_jsonb(saga)::text AS it FROM saga
 UNION ALL SELECT 'event', to_jsonb(saga_event)::text FROM saga_event
@@ -70,6 +75,38 @@ async def test_a_saga_stays_for_its_retention_which_its_definition_may_have_of_i
     for retention, expected in ((Retention(long), 0), (Retention(short, {"balance": long}), 0), (Retention(short), 1)):
         assert (await due(world.database, retention))["balance"] == expected
         assert (await sweep(world.database, retention))["balance"] == expected
+
+
+async def test_a_key_that_comes_after_the_sweeps_look_keeps_its_saga(world: World) -> None:
+    saga = await finished(world)
+
+    async def late(connection: Connection) -> archive.Moved:
+        return await archive.move_away(
+            KeyAfterTheLook(connection, saga.id),
+            "balance",
+            older_than=timedelta(0),
+            since=archive.BEGINNING,
+            limit=10,
+        )
+
+    assert (await world.database.run(late, point="archive"))[:2] == (1, 0)
+    assert await archived(world) == 0
+    assert await world.database.read(lambda c: c.fetchval("SELECT saga_id FROM idempotency_record")) == saga.id
+
+
+class KeyAfterTheLook:
+    """A connection on which a key for the saga is there once its rows were looked for, as one that was just committed."""
+
+    def __init__(self, connection: Connection, saga_id: UUID) -> None:
+        self._connection, self._saga_id = connection, saga_id
+
+    async def fetch(self, *asked: Any) -> Any:
+        found = await self._connection.fetch(*asked)
+        await self._connection.execute(_LATE_KEY, self._saga_id)
+        return found
+
+    async def fetchval(self, *asked: Any) -> Any:
+        return await self._connection.fetchval(*asked)
 
 
 async def test_what_is_not_finished_stays_whatever_its_age(world: World) -> None:

@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from sagas.store.archive import BEGINNING, MOVE_AWAY
+from sagas.store.archive import BEGINNING, LOCK_OLD
 from sagas.store.claims import CLAIM, CLAIM_NAMED, EVER
 from sagas.store.feed import FEED
 from sagas.store.standing import DUE, LIVE, OUTBOX
@@ -135,7 +135,7 @@ async def test_the_archive_finds_the_oldest_by_their_index_and_never_reads_the_o
 ) -> None:
     await crowded.execute("UPDATE saga SET status = 'COMPLETED', finished_at = created_at - interval '2 years'")
     await crowded.execute("VACUUM ANALYZE saga")
-    nodes = await plan(crowded, MOVE_AWAY, "d", timedelta(days=365), BEGINNING, 100)
+    nodes = await plan(crowded, LOCK_OLD, "d", timedelta(days=365), BEGINNING, 100)
     assert any(node.get("Index Name") == "ix_saga_finished" for node in nodes)
     assert not [node for node in nodes if node["Node Type"] == "Seq Scan" and node["Relation Name"] == "saga"]
 
