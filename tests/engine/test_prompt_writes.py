@@ -110,7 +110,9 @@ async def test_what_was_written_when_the_answer_was_lost_is_found_and_not_writte
     assert types.count(EventType.COMMITTED) == 4
     assert types.count(EventType.TASK_PUBLISHED) == len(world.publisher.published) == 3
     assert EventType.ATTEMPT_FAILED not in types
-    assert {hint.version for hint in world.announcer.hints} >= set(range(1, len(types) + 1))
+    # Who reads on from a hint finds what came before it. One in between may be missing: its saga may be claimed and moved
+    # on before the report that was not answered is looked for.
+    assert max(hint.version for hint in world.announcer.hints) == len(types)
 
 
 async def test_a_command_whose_answer_was_lost_says_that_it_did_it(
