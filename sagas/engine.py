@@ -96,6 +96,8 @@ class Engine:
         self._news = asyncio.Event()
         self._stopping = asyncio.Event()
         self._driving: dict[asyncio.Task[None], Held] = {}
+        self._reporting: set[Held] = set()
+        """Whose steps are done and being recorded."""
         self._full = False
         self._named: set[SagaId] = set()
         """Sagas of which somebody told: claiming these by their keys reads no index of due ones, however full of
@@ -242,7 +244,11 @@ class Engine:
                     result = await self._perform(saga, context, held)
                 else:
                     result = await self._attempting(saga, partial(self._perform, saga, context, held))
-                change = await self._recorder.recorded(Outcome(held, result, saga, context))
+                self._reporting.add(held)
+                try:
+                    change = await self._recorder.recorded(Outcome(held, result, saga, context))
+                finally:
+                    self._reporting.discard(held)
                 saga, context = change.saga, change.context
                 if not change.keep_lease:
                     if saga.due_at is not None and saga.due_at <= change.now:
@@ -298,7 +304,9 @@ class Engine:
                 # Nothing is known: the guard before the next write and the fence at the outcome ask again.
                 continue
             for task, held in driving.items():
-                if held not in still and task.cancel():
+                # A report that is there already has given its lease up, maybe before its answer came, or without one: cut
+                # off, nobody would be told of it. Reports that come too late the fence refuses.
+                if held not in still and held not in self._reporting and task.cancel():
                     logger.info(_LOST, held.saga_id)
 
     async def _renew(self, held: list[Held]) -> frozenset[Held]:
