@@ -1,12 +1,9 @@
 """An in-memory GitLab that keeps the promises of the Forge port, with faults on demand."""
 
-import inspect
 import re
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
-from functools import update_wrapper
-from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from gitlab_facade.geometries import MANIFEST, parse_geometries
 from sagas.errors import TerminalError
@@ -25,69 +22,23 @@ from sagas.ports import (
     Project,
     User,
 )
+from tests.fake_faults import Faulty, recorded
 from tests.fake_repository import FakeRepository, blob_id, email_of, with_trailers
-
-P = ParamSpec("P")
-T = TypeVar("T")
 
 SERVICE = User(1, "orchestrator", "Orchestrator", "orchestrator@example.test")
 ENGINEER = User(2, "ada", "Ada Lovelace", "ada@example.test")
 WORKER = User(3, "worker", "Calculation worker", "worker@example.test")
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One call of the port as it came in."""
-
-    method: str
-    args: tuple[object, ...]
-    kwargs: Mapping[str, object]
-
-
-@dataclass(frozen=True, slots=True)
-class _Plan:
-    method: str
-    act: Callable[[], object]
-    after: bool
-
-
-def _recorded(
-    method: Callable[Concatenate["FakeForge", P], Awaitable[T]],
-) -> Callable[Concatenate["FakeForge", P], Coroutine[Any, Any, T]]:
-    """Note the call and carry out what a test has planned for it, before or after the work."""
-    name = method.__name__
-
-    async def call(self: "FakeForge", /, *args: P.args, **kwargs: P.kwargs) -> T:
-        self.calls.append(Call(name, args, kwargs))
-        plan = self._take_plan(name)
-        if plan is not None and not plan.after:
-            await _act(plan)
-        answer = await method(self, *args, **kwargs)
-        if plan is not None and plan.after:
-            await _act(plan)
-        return answer
-
-    update_wrapper(call, method)
-    return call
-
-
-async def _act(plan: _Plan) -> None:
-    outcome = plan.act()
-    if inspect.isawaitable(outcome):
-        await outcome
-
-
-class FakeForge:
+class FakeForge(Faulty):
     """The Forge port over repositories in memory.
 
-    `calls` lists what was asked; `fail_next` and `on_next` arrange what happens at the next call of a method. The
-    helpers without `await` are for tests: they act as somebody else than the service and are not listed in `calls`.
+    The helpers without `await` are for tests: they act as somebody else than the service and are not listed in `calls`.
     """
 
     def __init__(self, *, service: User = SERVICE) -> None:
+        super().__init__()
         self.service = service
-        self.calls: list[Call] = []
-        self._plans: list[_Plan] = []
         self._projects: dict[ProjectId, Project] = {}
         self._repositories: dict[ProjectId, FakeRepository] = {}
         self._issues: list[Issue] = []
@@ -206,48 +157,23 @@ class FakeForge:
             for mr in self._merge_requests
         ]
 
-    def fail_next(self, method: str, error: BaseException, *, after: bool = False, times: int = 1) -> None:
-        """Let the next calls of a method raise; `after`: the work is done and only the answer is lost."""
-
-        def fail() -> None:
-            raise error
-
-        for _ in range(times):
-            self.on_next(method, fail, after=after)
-
-    def on_next(self, method: str, act: Callable[[], object], *, after: bool = False) -> None:
-        """Run `act` (awaited where it must be) right before, or after, the work of the next call of a method."""
-        if not inspect.iscoroutinefunction(getattr(type(self), method, None)):
-            raise ValueError(f"the port has no method {method!r}")
-        self._plans.append(_Plan(method, act, after))
-
-    def called(self, method: str) -> int:
-        """How often a method of the port was called."""
-        return sum(call.method == method for call in self.calls)
-
-    def _take_plan(self, method: str) -> _Plan | None:
-        plan = next((plan for plan in self._plans if plan.method == method), None)
-        if plan is not None:
-            self._plans.remove(plan)
-        return plan
-
     # -- the port -------------------------------------------------------------------------------------------------
 
-    @_recorded
+    @recorded
     async def project(self, ref: ProjectId | str) -> Project | None:
         return next((project for project in self._projects.values() if ref in {project.id, project.path}), None)
 
-    @_recorded
+    @recorded
     async def branch(self, project: ProjectId, name: str) -> Branch | None:
         return self._branch(project, name)
 
-    @_recorded
+    @recorded
     async def issue_branches(self, project: ProjectId, iid: int) -> tuple[Branch, ...]:
         pattern = re.compile(rf"issue/{iid}(-.*)?|{iid}-.*", re.DOTALL)
         names = [name for name in sorted(self._repository(project).branches) if pattern.fullmatch(name)]
         return tuple(branch for name in names if (branch := self._branch(project, name)))
 
-    @_recorded
+    @recorded
     async def create_branch(self, project: ProjectId, name: str, *, ref: str) -> Branch:
         repository = self._repository(project)
         if name not in repository.branches:
@@ -259,23 +185,23 @@ class FakeForge:
         assert branch is not None
         return branch
 
-    @_recorded
+    @recorded
     async def delete_branch(self, project: ProjectId, name: str) -> None:
         repository = self._repository(project)
         if name == self._projects[project].default_branch:
             raise _rejected("The default branch of a project cannot be deleted.")
         repository.branches.pop(name, None)
 
-    @_recorded
+    @recorded
     async def get_file_content(self, project: ProjectId, path: str, *, ref: str) -> File | None:
         return self._file(project, path, ref)
 
-    @_recorded
+    @recorded
     async def blob_ids(self, project: ProjectId, paths: Sequence[str], *, ref: str) -> Mapping[str, BlobId | None]:
         tree = self._repository(project).tree(self._head(project, ref))
         return {path: blob_id(tree[path]) if path in tree else None for path in paths}
 
-    @_recorded
+    @recorded
     async def create_commit(
         self,
         project: ProjectId,
@@ -297,13 +223,13 @@ class FakeForge:
             _apply(tree, change)
         return repository.commit(branch, tree, message, author=author or self.service, committer=self.service)
 
-    @_recorded
+    @recorded
     async def commits(
         self, project: ProjectId, *, branch: str, since: CommitSha | None, path: str | None
     ) -> tuple[Commit, ...]:
         return self._repository(project).log(self._head(project, branch), since=since, path=path)
 
-    @_recorded
+    @recorded
     async def find_own_commit(
         self, project: ProjectId, *, branch: str, since: CommitSha | None, path: str, trailers: Mapping[str, str]
     ) -> Commit | None:
@@ -311,21 +237,21 @@ class FakeForge:
         own = (commit for commit in log if commit.committer_email == email_of(self.service))
         return next((commit for commit in own if trailers.items() <= commit.trailers.items()), None)
 
-    @_recorded
+    @recorded
     async def is_ancestor(self, project: ProjectId, *, ancestor: CommitSha, ref: str) -> bool:
         return self._repository(project).is_ancestor(ancestor, self._head(project, ref))
 
-    @_recorded
+    @recorded
     async def issue(self, project: ProjectId, iid: int) -> Issue | None:
         self._repository(project)
         return next((issue for issue in self._issues if (issue.project_id, issue.iid) == (project, iid)), None)
 
-    @_recorded
+    @recorded
     async def issues_numbered(self, project: ProjectId, iids: Sequence[int]) -> Mapping[int, Issue]:
         self._repository(project)
         return {issue.iid: issue for issue in self._issues if issue.project_id == project and issue.iid in iids}
 
-    @_recorded
+    @recorded
     async def issues(
         self,
         *,
@@ -349,12 +275,12 @@ class FakeForge:
         ]
         return IssuePage(tuple(found[:first]), has_next=len(found) > first)
 
-    @_recorded
+    @recorded
     async def geometries(self, project: ProjectId, *, ref: str) -> tuple[Geometry, ...]:
         manifest = self._file(project, MANIFEST, ref)
         return () if manifest is None else parse_geometries(manifest.content)
 
-    @_recorded
+    @recorded
     async def merge_requests(
         self, project: ProjectId, *, source_branch: str, target_branch: str | None = None, state: str = "all"
     ) -> tuple[MergeRequest, ...]:
@@ -367,13 +293,13 @@ class FakeForge:
             and state in {"all", mr.state}
         )
 
-    @_recorded
+    @recorded
     async def merge_request(self, project: ProjectId, iid: int) -> MergeRequest | None:
         self._repository(project)
         found = (mr for mr in self._merge_requests if (mr.project_id, mr.iid) == (project, iid))
         return next((self._with_head(mr) for mr in found), None)
 
-    @_recorded
+    @recorded
     async def create_merge_request(
         self, project: ProjectId, *, source_branch: str, target_branch: str, title: str, description: str
     ) -> MergeRequest:

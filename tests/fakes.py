@@ -24,45 +24,39 @@ from sagas.ports import (
     TaskState,
     User,
 )
-from tests.fake_forge import ENGINEER, SERVICE, WORKER, Call, FakeForge
+from tests.fake_faults import Call, Faulty, recorded
+from tests.fake_forge import ENGINEER, SERVICE, WORKER, FakeForge
 
 __all__ = ["ENGINEER", "SERVICE", "WORKER", "Call", "FakeAccess", "FakeAnnouncer", "FakeForge", "FakePublisher"]
 
 
-class FakePublisher:
+class FakePublisher(Faulty):
     """A broker that confirms at once, and a result backend that knows what `finish` told it.
 
     `published` lists every message handed over, doubles included; `revoked` every task that was revoked.
     """
 
     def __init__(self) -> None:
+        super().__init__()
         self.published: list[TaskMessage] = []
         self.revoked: list[TaskId] = []
         self._reports: dict[TaskId, TaskReport] = {}
-        self._faults: list[tuple[str, BaseException, bool]] = []
 
+    @recorded
     async def publish(self, message: TaskMessage) -> None:
-        self._raise_planned("publish", after=False)
         self.published.append(message)
-        self._raise_planned("publish", after=True)
 
+    @recorded
     async def report(self, task: TaskId) -> TaskReport:
-        self._raise_planned("report", after=False)
         return self._reports.get(task, TaskReport(TaskState.PENDING))
 
+    @recorded
     async def revoke(self, task: TaskId) -> None:
-        self._raise_planned("revoke", after=False)
         self.revoked.append(task)
 
     def finish(self, task: TaskId, report: TaskReport) -> None:
         """From now on the result backend answers this for the task."""
         self._reports[task] = report
-
-    def fail_next(self, method: str, error: BaseException, *, after: bool = False, times: int = 1) -> None:
-        """Let the next calls raise; `after`: the broker has the message and only the confirmation is lost."""
-        if method not in {"publish", "report", "revoke"}:
-            raise ValueError(f"the port has no method {method!r}")
-        self._faults.extend([(method, error, after)] * times)
 
     def times_published(self, task: TaskId) -> int:
         return Counter(message.id for message in self.published)[task]
@@ -71,12 +65,6 @@ class FakePublisher:
         """The newest message; an AssertionError where there is none, so that `eventually` waits for it."""
         assert self.published, "nothing was published"
         return self.published[-1]
-
-    def _raise_planned(self, method: str, *, after: bool) -> None:
-        for fault in self._faults:
-            if fault[0] == method and fault[2] is after:
-                self._faults.remove(fault)
-                raise fault[1]
 
 
 class FakeAnnouncer:
