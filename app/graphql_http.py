@@ -40,7 +40,7 @@ from app.patient_socket import PatientWebSocketAdapter
 from app.services import Services
 from sagas.errors import RetryableError, SagaError
 from sagas.ports import User
-from sagas.texts import Language, Text, in_language, say
+from sagas.texts import Language, Text, by_words, in_language, say
 from schema.backend import Backend
 from schema.context import Context
 from schema.documents import schema_of
@@ -304,18 +304,15 @@ def _must_be(part: str, kind: Literal["string", "object"]) -> Text:
     return say("The GraphQL operation's `{part}` must be an object or null, if provided.", part=part)
 
 
-_STRAWBERRYS: Mapping[str, Text] = {
-    str(words): words
-    for words in (
-        say("Unable to parse request body as JSON"),
-        say("No GraphQL query found in the request"),
-        say("Batching is not enabled"),
-        say("mutations are not allowed when using GET"),
-        _must_be("query", "string"),
-        _must_be("variables", "object"),
-        _must_be("extensions", "object"),
-    )
-}
+_STRAWBERRYS = by_words(
+    say("Unable to parse request body as JSON"),
+    say("No GraphQL query found in the request"),
+    say("Batching is not enabled"),
+    say("mutations are not allowed when using GET"),
+    _must_be("query", "string"),
+    _must_be("variables", "object"),
+    _must_be("extensions", "object"),
+)
 """What Strawberry says of requests that are none."""
 
 

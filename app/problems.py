@@ -1,6 +1,6 @@
 """RFC 9457 problem documents: how the REST route refuses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from http import HTTPStatus
 
 from fastapi import Request, Response
@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 
 from app.identity import language_of
 from sagas.errors import Problem, RefusalCode, RefusedError, RetryableError, SagaError
-from sagas.texts import ENGLISH, Language, Text, in_language, joined, say
+from sagas.texts import ENGLISH, Language, by_words, in_language, joined, say
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5
@@ -66,18 +66,15 @@ def problem(
     return JSONResponse(body, status.value, _headers(status), MEDIA_TYPE)
 
 
-_LIBRARIES: Mapping[str, Text] = {
-    str(words): words
-    for words in (
-        say("Not Found"),
-        say("Method Not Allowed"),
-        say("Field required"),
-        say("Input should be a valid string"),
-        say("Input should be a valid integer"),
-        say("String should have at least 1 character"),
-        say("Extra inputs are not permitted"),
-    )
-}
+_LIBRARIES = by_words(
+    say("Not Found"),
+    say("Method Not Allowed"),
+    say("Field required"),
+    say("Input should be a valid string"),
+    say("Input should be a valid integer"),
+    say("String should have at least 1 character"),
+    say("Extra inputs are not permitted"),
+)
 """What FastAPI and Pydantic say."""
 
 

@@ -55,6 +55,11 @@ def template(words: str) -> str:
     return words
 
 
+def by_words(*texts: Text) -> Mapping[str, Text]:
+    """Messages by their English: for what libraries say, who know no other language."""
+    return {str(words): words for words in texts}
+
+
 def joined(parts: Sequence[str], between: str) -> str:
     """Parts in a row, each in the reader's language; no parts, no words."""
     if not parts:
