@@ -40,8 +40,8 @@ class WebSocketConnection(WebSocketsSansIOProtocol):
     an entry for each fragment, empty or not.
     """
 
-    _begun = bytearray()
-    """The message that is not complete."""
+    _begun: bytearray
+    """The message that is not complete; only a beginning makes one, so that no two connections ever share it."""
 
     def data_received(self, data: bytes) -> None:
         """Read on; the head of a handshake is all there at the first call."""

@@ -25,7 +25,7 @@ def create_worker_app(settings: WorkerSettings) -> Celery:
     application.conf.update(celery_config(settings.broker_url, settings.result_backend, settings.queues))
     on_postgres = is_pgmq(settings.broker_url)
     application.conf.update(
-        **({"broker_transport": PGMQ_TRANSPORT} if on_postgres else {}),
+        broker_transport=PGMQ_TRANSPORT if on_postgres else None,
         worker_concurrency=settings.concurrency,
         worker_redirect_stdouts=False,
         worker_hijack_root_logger=False,
